@@ -1,0 +1,40 @@
+# The two commands of a new clone are `make demo` and `make test`; both set everything up first.
+#
+#   PYTHON=/path/to/python3.12     another Python
+#   TORCH_INDEX=cpu|cu128|pip|URL  where PyTorch comes from (see scripts/setup.sh)
+#   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test` and `make check-demo`
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test real check-demo lint docs clean
+
+help: ## List what make can do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+setup: ## Set up .venv: Python packages as pinned, BEDOPS where possible
+	@scripts/setup.sh
+
+demo: setup ## Run the workflow on the built-in world: results/demo/report.html
+	@scripts/demo.sh
+
+test: setup ## Run the tests
+	@python -m pytest $(PYTEST)
+
+real: setup ## Run the checks on real data (CISWEAVE_REAL_DATA)
+	@python scripts/check_real.py
+
+check-demo: setup ## Prove that the installation works; the last line is JSON (results/checks/demo.json)
+	@python scripts/check_demo.py
+
+lint: setup ## Check style, types, imports, rules and documentation
+	@scripts/lint.sh
+
+docs: setup ## Build the documentation: site/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "the documentation is site/index.html"
+
+clean: ## Remove results of the built-in world, caches and the built documentation
+	rm -rf results/demo results/checks site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

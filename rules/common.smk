@@ -1,0 +1,96 @@
+# What all rules share: the checked configuration, the names in it, wildcard constraints, final targets.
+# Checks and look-ups are cisweave.workflow's; this file only hands them to the rules.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+# The package of this checkout, if there is one, goes before an installed one, here and in the jobs.
+CHECKOUT = Path(str(workflow.current_basedir)).parent
+PACKAGE, SCRIPTS = CHECKOUT / "src", os.path.relpath(CHECKOUT / "scripts")
+sys.path.insert(0, str(PACKAGE))
+
+from cisweave.core.errors import CisweaveError
+from cisweave.workflow import VERSIONS, open_run
+
+try:
+    RUN = open_run(config)
+except CisweaveError as error:
+    raise WorkflowError(str(error)) from None
+config.update(RUN.config.model_dump(mode="json"))
+
+# A shell line is a command that can be pasted. In a job, cisweave means the package of this checkout under the job's own
+# Python (a conda environment has no cisweave of its own); compiled functions are kept between jobs.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+NUMBA_CACHE = os.environ.get("NUMBA_CACHE_DIR") or Path.cwd() / ".cache" / "numba"
+shell.prefix(
+    "set -euo pipefail; "
+    f"export PYTHONPATH='{PACKAGE}' NUMBA_CACHE_DIR='{NUMBA_CACHE}'; "
+    + ("" if CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+    + 'cisweave() {{ python -m cisweave "$@"; }}; '
+)
+
+
+pathvars:
+    results=str(RUN.folder),
+
+
+wildcard_constraints:
+    context_set="|".join(RUN.contexts),
+    database="|".join(RUN.databases),
+
+
+def megabytes(base):
+    """Memory of a job in MB; a retry (profiles set them) gets as much again."""
+    return lambda wildcards, attempt: base * attempt
+
+
+def minutes(base):
+    """Longest run time of a job in minutes; a retry gets as much again."""
+    return lambda wildcards, attempt: base * attempt
+
+
+def contexts_of(wildcards):
+    """The contexts of a set as the contexts table lists them, separated by commas."""
+    return ",".join(RUN.contexts[wildcards.context_set])
+
+
+def expression_model(wildcards):
+    """Weights of the expression model of a set; the general set has the pre-trained model."""
+    if wildcards.context_set == RUN.config.seal.general:
+        return "<results>/seal/pretrained/weights.safetensors"
+    return "<results>/seal/{context_set}/model/weights.safetensors"
+
+
+def motif_file(wildcards):
+    """The MEME file of a motif database; a JASPAR release needs none."""
+    return RUN.databases[wildcards.database].path or []
+
+
+def database_entry(wildcards):
+    """The entry of a motif database as JSON."""
+    return RUN.database_entry(wildcards.database)
+
+
+def each(option, name, folder=False):
+    """Repeat an option before every file of a named input, or before the folder each stands in."""
+
+    def words(wildcards, input):
+        files = [input.get(name)] if isinstance(input.get(name), str) else input.get(name)
+        return [word for path in files for word in (option, str(Path(path).parent) if folder else path)]
+
+    return words
+
+
+def final_targets():
+    """All files the configuration asks for."""
+    targets = ["<results>/report.html", *(["<results>/passed.json"] if RUN.world else [])]
+    targets += expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.contexts)
+    targets += expand("<results>/seal/{context_set}/effects.tsv", context_set=RUN.scored_sets)
+    targets += expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets)
+    targets += expand("<results>/seqlets/{database}/annotated.tsv", database=RUN.databases)
+    if RUN.scored_sets:
+        targets += expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases)
+    return targets

@@ -1,0 +1,109 @@
+"""Prove that an installation works: the demo, its truth check, the mutation tests, the checks on real data.
+
+The last line printed is one line of JSON, kept as results/checks/demo.json. Figures of real data are null, with the
+reason, where the environment variable CISWEAVE_REAL_DATA names no folder. Exit status 1 means that something is not as
+it must be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from cisweave.core.files import read_json, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "results/checks/demo.json"
+TRUTH = ROOT / "results/demo/truth.json"
+REPORT = ROOT / "results/demo/report.html"
+SECONDS = {"set-up": ROOT / ".venv/setup.seconds", "demo": ROOT / "results/demo/logs/demo.seconds"}
+MUTATIONS = "tests/report/test_mutations.py"
+TRUTH_FIGURES = [
+    "expression_spearman",
+    "baseline_spearman",
+    "effect_sign_agreement",
+    "effect_spearman",
+    "motif_recall",
+    "probes",
+    "probes_passed",
+]
+REAL_FIGURES = ["seal_rows", "seal_rows_equal", "chr20_in", "chr20_scored", "chr20_rejected"]
+
+
+def say(text: str) -> None:
+    """Tell what is going on; standard output is for the figures."""
+    print(f"check-demo: {text}", file=sys.stderr, flush=True)
+
+
+def run_demo() -> list[str]:
+    """Run the demo, which does nothing where it is finished; return what went wrong."""
+    say("the demo (nothing to do where it has run)")
+    status = subprocess.run([ROOT / "scripts/demo.sh"], stdout=sys.stderr, check=False).returncode
+    problems = [] if status == 0 else [f"the demo ended with status {status}"]
+    return problems + [f"{path.relative_to(ROOT)} is missing" for path in (REPORT, TRUTH) if not path.is_file()]
+
+
+def truth_figures() -> dict[str, Any]:
+    """Scores and probes of the truth check."""
+    summary = read_json(TRUTH)["summary"] if TRUTH.is_file() else {}
+    return {name: summary.get(name) for name in TRUTH_FIGURES}
+
+
+def mutation_figures() -> tuple[dict[str, int], list[str]]:
+    """How many planted defects there are and how many the probes catch; a test that fails is one not caught."""
+    say("the mutation tests: each probe must catch its defect")
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.xml"
+        command = [sys.executable, "-m", "pytest", "-q", MUTATIONS, "-k", "mutation", f"--junitxml={results}"]
+        subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+        cases = list(ET.parse(results).iter("testcase")) if results.is_file() else []  # noqa: S314
+    missed = [case.get("name", "") for case in cases if len(case)]
+    figures = {"mutations": len(cases), "mutations_caught": len(cases) - len(missed)}
+    problems = [f"not caught: {name}" for name in missed]
+    return figures, problems or ([] if cases else ["there are no mutation tests"])
+
+
+def real_figures() -> tuple[dict[str, Any], list[str]]:
+    """Figures of the checks on real data."""
+    say("the checks on real data")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/check_real.py"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    figures = json.loads(lines[-1]) if lines else {"real_data": "the checks gave no figures"}
+    problems = [] if done.returncode == 0 else ["a figure of the real data is not what it must be"]
+    return {**{name: figures.get(name) for name in REAL_FIGURES}, "real_data": figures.get("real_data")}, problems
+
+
+def wall_seconds() -> int | None:
+    """Seconds from the clone to the report: set-up and demo."""
+    if not all(path.is_file() for path in SECONDS.values()):
+        return None
+    return sum(int(path.read_text()) for path in SECONDS.values())
+
+
+def main() -> int:
+    """Run all parts, print the figures and return the exit status."""
+    problems = run_demo()
+    mutations, missed = mutation_figures()
+    real, wrong = real_figures()
+    problems += missed + wrong
+    figures = {**truth_figures(), **mutations, "wall_s": wall_seconds(), **real}
+    if figures["probes"] is None or figures["probes"] != figures["probes_passed"]:
+        problems.append("not every probe passed")
+    for problem in problems:
+        say(problem)
+    write_json(OUT, figures)
+    print(json.dumps(figures))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

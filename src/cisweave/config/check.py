@@ -1,0 +1,149 @@
+"""What can be wrong with a configuration beyond its own text: missing files, contexts without a column."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from cisweave.config.load import read_contexts, read_databases
+from cisweave.config.messages import join_mistakes, suggest
+from cisweave.config.model import Config
+from cisweave.config.sections import MotifDatabase
+from cisweave.core.errors import CisweaveError
+from cisweave.core.files import existing, is_gzipped
+
+T = TypeVar("T")
+
+
+def check_run(
+    config: Config, made: Collection[Path] = (), columns: Mapping[Path, Sequence[str]] | None = None
+) -> tuple[dict[str, list[str]], dict[str, MotifDatabase]]:
+    """Check everything that a run reads, before any of its jobs.
+
+    Parameters
+    ----------
+    config
+        A validated configuration.
+    made
+        Input files that a job of the run will make; they may be absent.
+    columns
+        Path -> contexts of the expression tables among them.
+
+    Returns
+    -------
+    contexts, databases
+        The contexts per set and the motif databases by name, as the configuration's tables list them.
+
+    Raises
+    ------
+    CisweaveError
+        Naming each mistake with the key it comes from, one line each.
+    """
+    problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
+    contexts = gather(problems, read_contexts, config.seal.contexts) or {}
+    databases = gather(problems, read_databases, config.seqlets.databases) or {}
+    problems += wrong_contexts(config, contexts, made, columns or {})
+    motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}
+    problems += missing_files(motif_files, made)
+    if problems:
+        raise CisweaveError(join_mistakes("the configuration", problems))
+    return contexts, databases
+
+
+def input_files(config: Config) -> dict[str, Path]:
+    """Key -> path of the input files the configuration names, apart from expression tables."""
+    genome = config.genome
+    files = {f"genome.{key}": getattr(genome, key) for key in ("fasta", "tss", "gtf", "vcf", "vcf_fasta", "chain")}
+    files["seal.tracks"] = config.seal.tracks
+    return {key: path for key, path in files.items() if path is not None}
+
+
+def missing_files(files: Mapping[str, Path], made: Collection[Path]) -> list[str]:
+    """One line for each file that neither exists nor will be made."""
+    return [
+        f'{key}: "{path}" does not exist; write the path of a file, from {Path.cwd()}'
+        for key, path in files.items()
+        if path not in made and not path.is_file()
+    ]
+
+
+def inconsistent_genome(config: Config) -> list[str]:
+    """Keys about the VCF's assembly that only make sense together."""
+    genome = config.genome
+    if genome.chain is not None and genome.vcf_fasta is None:
+        return ["genome.vcf_fasta: null cannot go with a chain; write the FASTA of the assembly the VCF is on"]
+    if genome.vcf_fasta is not None and genome.chain is None and genome.vcf_fasta != genome.fasta:
+        return ["genome.chain: null cannot go with another assembly; write the chain from vcf_fasta to fasta"]
+    return []
+
+
+def inconsistent_seal(config: Config) -> list[str]:
+    """Keys of the seal room that contradict each other."""
+    seal, problems = config.seal, []
+    window = seal.chromatin.network.window
+    if seal.predict.max_shift >= window // 2:
+        problems.append(
+            f"seal.predict.max_shift: {seal.predict.max_shift} is too large for a window of {window} bases "
+            f"(seal.chromatin.network.window); write a multiple of {seal.predict.shift_step} below {window // 2}"
+        )
+    for key in ("chromatin", "model"):
+        section = getattr(seal, key)
+        both = sorted(set(section.valid_chromosomes) & set(section.test_chromosomes))
+        if both:
+            problems.append(
+                f"seal.{key}.test_chromosomes: {', '.join(both)} cannot be in valid_chromosomes too; write each in one"
+            )
+    return problems
+
+
+def wrong_contexts(
+    config: Config,
+    contexts: Mapping[str, Sequence[str]],
+    made: Collection[Path],
+    columns: Mapping[Path, Sequence[str]],
+) -> list[str]:
+    """One line for each context set without a table and each context that is not a column of its table."""
+    seal, problems = config.seal, []
+    if contexts and seal.general not in contexts:
+        problems.append(
+            f'seal.general: "{seal.general}" is not a set of {seal.contexts}; {suggest("", list(contexts))}'
+        )
+    for name, wanted in contexts.items():
+        key, table = f"seal.expression.{name}", seal.expression.get(name)
+        if table is None:
+            problems.append(f"{key} is missing; write the expression table of the set {name} of {seal.contexts}")
+            continue
+        absent = missing_files({key: table}, made)
+        problems += absent
+        if absent:
+            continue
+        known = columns[table] if table in columns else gather(problems, table_columns, table)
+        if known is None:
+            continue
+        problems += [
+            f"{seal.contexts}: {context!r} (set {name}) is not a column of {table}; {suggest(context, list(known))}"
+            for context in wanted
+            if context not in known
+        ]
+    return problems
+
+
+def table_columns(path: Path) -> list[str]:
+    """The columns of an expression table after ``gene_id``, from its first line (plain or gzip)."""
+    opener = gzip.open if is_gzipped(existing(path)) else open
+    with opener(path, "rt", encoding="utf-8") as handle:
+        header = handle.readline().rstrip("\r\n").split("\t")
+    if header[0] != "gene_id":
+        raise CisweaveError(f"the first column must be gene_id, not {header[0]!r}", path=path, line=1)
+    return header[1:]
+
+
+def gather(problems: list[str], read: Callable[[Path], T], path: Path) -> T | None:
+    """Read a file; if it is wrong, add the mistake to ``problems`` and go on without."""
+    try:
+        return read(path)
+    except CisweaveError as error:
+        problems.append(str(error))
+        return None

@@ -1,0 +1,84 @@
+"""The whole configuration file as one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from cisweave.config.sections import (
+    AnnotationSettings,
+    AttributionSettings,
+    CallingSettings,
+    ChromatinSettings,
+    ClosestSettings,
+    ExpressionSettings,
+    LociSettings,
+    PredictSettings,
+    ProfileSettings,
+    Section,
+    SimulateSettings,
+    TrainingSettings,
+    TruthSettings,
+    VariantSettings,
+)
+from cisweave.core.devices import DeviceName
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class GenomeConfig(Section):
+    """The genome everything is modelled on, and the variants."""
+
+    fasta: Path = Field(Path("resources/hg19.fa"), description="FASTA of the modelled assembly (plain or bgzip).")
+    gtf: Path | None = Field(None, description="Gene annotation of the modelled assembly (GTF, plain or gzip).")
+    tss: Path = Field(
+        Path("resources/geneanno.pc.sorted.bed"),
+        description="TSS BED: contig, TSS - 1, TSS, strand, gene id (0-based half-open, no header).",
+    )
+    vcf: Path | None = Field(None, description="Variants to score; null leaves prediction out.")
+    vcf_fasta: Path | None = Field(None, description="FASTA of the VCF's assembly; null means it is genome.fasta.")
+    chain: Path | None = Field(None, description="UCSC chain from the VCF's assembly to the modelled one; null: none.")
+    variants: VariantSettings = Field(default_factory=VariantSettings, description="Reading variants.")
+    closest: ClosestSettings = Field(default_factory=ClosestSettings, description="The closest TSS.")
+
+
+class SealConfig(Section):
+    """Chromatin, spatial features and expression."""
+
+    tracks: Path = Field(Path("config/tracks.tsv"), description="Chromatin tracks: columns track, peaks (BED file).")
+    contexts: Path = Field(Path("config/contexts.tsv"), description="Contexts: columns set, context.")
+    general: Name = Field("general", description="The context set that pre-trains.")
+    expression: dict[Name, Path] = Field(
+        default_factory=lambda: {"general": Path("resources/expression_general.tsv")},
+        description="Expression table per context set: column gene_id, then linear-scale values per context.",
+    )
+    chromatin: ChromatinSettings = Field(default_factory=ChromatinSettings, description="The chromatin model.")
+    profile: ProfileSettings = Field(default_factory=ProfileSettings, description="Profiles around each TSS.")
+    model: ExpressionSettings = Field(default_factory=ExpressionSettings, description="The expression model.")
+    predict: PredictSettings = Field(default_factory=PredictSettings, description="Variant effects.")
+
+
+class SeqletsConfig(Section):
+    """Attribution, seqlets and motifs."""
+
+    databases: Path = Field(Path("config/motifs.yaml"), description="Motif databases, one entry each.")
+    loci: LociSettings = Field(default_factory=LociSettings, description="Which loci are attributed.")
+    attribution: AttributionSettings = Field(default_factory=AttributionSettings, description="DeepLIFT/SHAP.")
+    calling: CallingSettings = Field(default_factory=CallingSettings, description="Calling seqlets.")
+    annotation: AnnotationSettings = Field(default_factory=AnnotationSettings, description="Naming seqlets.")
+
+
+class Config(Section):
+    """Everything a run can be told."""
+
+    run: Name = Field("run", description="Name of the run; its output stands in results/<run>/.")
+    seed: int = Field(1, ge=0, description="Seed of training.")
+    device: DeviceName = Field("auto", description="auto, cpu or cuda; cuda where there is none is an error.")
+    simulate: SimulateSettings = Field(default_factory=SimulateSettings, description="The built-in world.")
+    genome: GenomeConfig = Field(default_factory=GenomeConfig, description="Genome, annotation and variants.")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="What all training runs share.")
+    seal: SealConfig = Field(default_factory=SealConfig, description="The seal room.")
+    seqlets: SeqletsConfig = Field(default_factory=SeqletsConfig, description="The seqlets room.")
+    truth: TruthSettings = Field(default_factory=TruthSettings, description="The truth check of the built-in world.")

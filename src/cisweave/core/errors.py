@@ -1,0 +1,27 @@
+"""The one exception a user sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class CisweaveError(Exception):
+    """A problem the user can mend: where it is, what is wrong and what to do, in one sentence or two.
+
+    The command line prints the message without a traceback and exits with status 2.
+
+    Parameters
+    ----------
+    message
+        What is wrong and what to do about it.
+    path
+        The file the problem is in, if there is one.
+    line
+        1-based line or record number within ``path``.
+    """
+
+    def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None):
+        self.path = None if path is None else Path(path)
+        self.line = line
+        place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
+        super().__init__(place + message)

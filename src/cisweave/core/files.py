@@ -1,0 +1,74 @@
+"""Files that are either whole or absent: atomic writes, checksums, text that may be compressed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cisweave.core.errors import CisweaveError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place when the block ends well.
+
+    The temporary name keeps the suffixes of ``path`` (writers look at them) and is unique to the process. Whatever
+    ends the block early, ``path`` is left as it was and the temporary file is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_text(path: str | Path) -> Iterator[IO[str]]:
+    """Open ``path`` for writing text (UTF-8, Unix line ends) so that it appears only when complete."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        yield handle
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, keys in the order given, atomically."""
+    with atomic_text(path) as handle:
+        json.dump(value, handle, indent=2, allow_nan=False)
+        handle.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON; a missing or broken file is a :class:`CisweaveError`."""
+    try:
+        return json.loads(existing(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CisweaveError(f"this is not valid JSON ({error.msg})", path=path, line=error.lineno) from error
+
+
+def existing(path: str | Path) -> Path:
+    """Return ``path`` as a :class:`~pathlib.Path` if it is a file or folder that exists, else raise."""
+    path = Path(path)
+    if not path.exists():
+        raise CisweaveError("this file does not exist; check the path", path=path)
+    return path
+
+
+def is_gzipped(path: str | Path) -> bool:
+    """Tell by the first two bytes whether a file is gzip or bgzip."""
+    with open(path, "rb") as handle:
+        return handle.read(2) == GZIP_MAGIC
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The front door: variants, liftover, closest TSS, sequences and the reject ledger."""

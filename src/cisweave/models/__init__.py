@@ -1,0 +1,1 @@
+"""Models: the protocol rooms share, network architectures, model folders and prediction."""

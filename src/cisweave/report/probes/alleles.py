@@ -1,0 +1,116 @@
+"""Allele probes: the right bases at the right place of the right window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cisweave.core.seeds import generator
+from cisweave.report.probes.subject import Probe, Subject
+from cisweave.sequence import Genome, allele_window, decode
+
+if TYPE_CHECKING:
+    import pysam
+
+SAMPLE = 40
+MAX_EFFECT_DIFFERENCE = 1e-3
+
+
+def reference_probe(tables: Sequence[pd.DataFrame], fasta: str | Path) -> Probe:
+    """REF of every scored variant is what the FASTA holds at its position, read without the workflow's code."""
+    import pysam
+
+    variants = unique_variants(tables)
+    with pysam.FastaFile(str(fasta)) as handle:
+        agree = [
+            handle.fetch(chrom, pos - 1, pos - 1 + len(ref)).upper() == ref.upper()
+            for chrom, pos, ref in zip(variants.chrom, variants.pos, variants.ref, strict=True)
+        ]
+    meaning = "share of scored variants whose REF equals the bases of the FASTA"
+    value = float(np.mean(agree)) if agree else np.nan
+    return Probe("alleles", value, 1.0, "at least", meaning, {"variants": len(variants), "wrong": agree.count(False)})
+
+
+def window_probe(tables: Sequence[pd.DataFrame], fasta: str | Path, window: int, shifts: Sequence[int]) -> Probe:
+    """Reference and alternative windows hold exactly the bases they should, allele at the expected index.
+
+    The expected windows are put together here from the FASTA: half a window less one base before the variant, the
+    allele, and the rest, cropped around the centre when an allele's length differs from REF's.
+    """
+    import pysam
+
+    variants = sample(unique_variants(tables))
+    right = []
+    with pysam.FastaFile(str(fasta)) as handle, Genome(fasta) as genome:
+        for row in variants.itertuples():
+            for shift in shifts:
+                for allele in (str(row.ref), str(row.alt)):
+                    wanted = plain_window(handle, str(row.chrom), int(row.pos), str(row.ref), allele, window, shift)  # type: ignore[arg-type]
+                    found = allele_window(genome, str(row.chrom), int(row.pos), str(row.ref), allele, window, shift)  # type: ignore[arg-type]
+                    right.append(decode(found) == wanted)
+    meaning = "share of reference and alternative windows equal to windows put together independently"
+    value = float(np.mean(right)) if right else np.nan
+    return Probe("allele_windows", value, 1.0, "at least", meaning, {"windows": len(right)})
+
+
+def effect_probe(effects: pd.DataFrame, chromatin_effects: pd.DataFrame, subject: Subject) -> Probe:
+    """Written chromatin effects are alternative minus reference of windows put together independently.
+
+    Catches swapped alleles (the sign), shifted positions and mixed-up rows or tracks.
+    """
+    import pysam
+
+    key = ["record", "allele"]
+    variants = sample(effects[[*key, "chrom", "pos", "ref", "alt"]].drop_duplicates(key))
+    written = variants[key].merge(chromatin_effects, on=key, how="left")[subject.model.spec.outputs].to_numpy()
+    with pysam.FastaFile(str(subject.fasta)) as handle:
+        reference, alternative = (
+            subject.predict_channels(
+                [
+                    plain_window(handle, chrom, pos, ref, bases, subject.window, 0)
+                    for chrom, pos, ref, bases in zip(
+                        variants.chrom, variants.pos, variants.ref, variants[allele], strict=True
+                    )
+                ]
+            )
+            for allele in ("ref", "alt")
+        )
+    meaning = "largest difference between a written chromatin effect and the one computed independently, probability"
+    value = float(np.abs(written - (alternative - reference)).max()) if len(variants) else np.nan
+    detail: dict[str, object] = {"variants": len(variants), "largest_effect": round(float(np.abs(written).max()), 4)}
+    return Probe("variant_effects", value, MAX_EFFECT_DIFFERENCE, "at most", meaning, detail)
+
+
+def plain_window(fasta: pysam.FastaFile, chrom: str, pos: int, ref: str, allele: str, window: int, shift: int) -> str:
+    """The window of one haplotype, written out plainly: ``pos`` is 1-based."""
+    before = window // 2 - 1 - shift
+    # The crop keeps the string's centre, so a longer allele loses bases on both sides and a shorter one gains them.
+    gain = len(allele) - len(ref)
+    cut = gain // 2
+    left = read_padded(fasta, chrom, pos - 1 - before + cut, pos - 1)
+    right = read_padded(fasta, chrom, pos - 1 + len(ref), pos - 1 + len(ref) + 2 * window)
+    return (left + allele.upper() + right)[:window]
+
+
+def read_padded(fasta: pysam.FastaFile, chrom: str, start: int, end: int) -> str:
+    """Bases of a 0-based half-open interval, one by one, N outside the contig."""
+    length = fasta.get_reference_length(chrom)
+    bases = fasta.fetch(chrom, max(start, 0), min(end, length)).upper() if start < length and end > 0 else ""
+    before = max(0, min(end, 0) - start)
+    return "N" * before + bases + "N" * (max(end - start, 0) - before - len(bases))
+
+
+def unique_variants(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Every scored allele once, with its place."""
+    columns = ["record", "allele", "chrom", "pos", "ref", "alt"]
+    return pd.concat([table[columns] for table in tables], ignore_index=True).drop_duplicates(ignore_index=True)
+
+
+def sample(variants: pd.DataFrame) -> pd.DataFrame:
+    """At most :data:`SAMPLE` variants, always the same ones."""
+    order = generator(0, "sample", len(variants)).permutation(len(variants))[:SAMPLE]
+    return variants.iloc[np.sort(order)].reset_index(drop=True)

@@ -1,0 +1,248 @@
+"""Effects of variants on chromatin and expression by shifted windows (Seal, Modules 1 to 3).
+
+Dimension legend
+    variants - alleles to score, shifts - places of the window around the variant, tracks - chromatin outputs,
+    contexts - tissues or cell states
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cisweave.config import PredictSettings
+from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.errors import CisweaveError
+from cisweave.core.logs import get_logger
+from cisweave.models.folders import LoadedModel, load_model
+from cisweave.models.predict import predict_probabilities
+from cisweave.seal.profiles import ProfileStore, read_profiles
+from cisweave.seal.spatial import bin_of_distance, replace_bin
+from cisweave.sequence.genome import Genome
+from cisweave.sequence.windows import MARGIN, allele_window
+from cisweave.tables.frames import read_table, write_parquet, write_tsv
+from cisweave.tables.ledger import ledger_rows, write_ledger
+from cisweave.tables.receipts import write_receipt
+
+if TYPE_CHECKING:
+    import torch
+
+logger = get_logger(__name__)
+
+VARIANT_KEY = ["record", "allele"]
+SEAL_COLUMNS = ["chrom", "pos", "ref", "alt", "gene_strand", "gene_id", "dist_to_tss", "reference_genome_match"]
+
+
+@dataclass
+class VariantEffects:
+    """Scores of variants, row by row with the table they were computed from.
+
+    Attributes
+    ----------
+    expression
+        float32 (variants, contexts): alternative minus reference, ln expression, summed over shifts.
+    chromatin
+        float32 (variants, tracks): alternative minus reference probability in the window centred on the variant.
+    """
+
+    expression: NDArray[np.float32]
+    chromatin: NDArray[np.float32]
+
+
+def window_shifts(settings: PredictSettings, window: int) -> list[int]:
+    """Shifts of the window in bases, symmetric around 0 (-800, -600, …, +800 as published)."""
+    if settings.max_shift >= window // 2:
+        raise CisweaveError(
+            f"seal.predict.max_shift is {settings.max_shift}, but a {window}-bp window must hold the variant: "
+            f"write a multiple of shift_step below {window // 2}"
+        )
+    return list(range(-settings.max_shift, settings.max_shift + 1, settings.shift_step))
+
+
+def rejection_reasons(variants: pd.DataFrame, store: ProfileStore, window: int, shifts: list[int]) -> pd.Series:
+    """Why each variant cannot be scored; an empty string where it can."""
+    reasons = pd.Series("", index=variants.index)
+    longest = np.maximum(variants.ref.str.len(), variants["alt"].str.len())
+    loss = variants.ref.str.len() - variants["alt"].str.len()
+    room = window // 2 + 1 - max(shifts, default=0)
+    reasons[(longest > room) | (loss > 2 * MARGIN)] = "allele_exceeds_window"
+    reasons[store.rows(variants.gene_id) < 0] = "no_tss_profile"
+    return reasons
+
+
+def score_variants(
+    variants: pd.DataFrame,
+    genome: Genome,
+    store: ProfileStore,
+    chromatin: LoadedModel,
+    expression: LoadedModel,
+    settings: PredictSettings,
+) -> VariantEffects:
+    """Score variants that passed :func:`rejection_reasons`.
+
+    For every shift the reference and alternative window is predicted on both strands, put in the place of the bin
+    that holds it in the gene's reference profile, and the difference of predicted expression is taken. The score is the
+    sum of the differences over shifts.
+
+    Parameters
+    ----------
+    variants
+        Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``.
+    """
+    effects = VariantEffects(
+        np.zeros((len(variants), len(expression.spec.outputs)), dtype=np.float32),
+        np.zeros((len(variants), len(chromatin.spec.outputs)), dtype=np.float32),
+    )
+    for start in range(0, len(variants), settings.batch_size):
+        rows = slice(start, start + settings.batch_size)
+        score_batch(variants.iloc[rows], rows, effects, genome, store, chromatin, expression, settings)
+        logger.info("%d of %d variants", min(rows.stop, len(variants)), len(variants))
+    return effects
+
+
+def score_batch(
+    batch: pd.DataFrame,
+    rows: slice,
+    effects: VariantEffects,
+    genome: Genome,
+    store: ProfileStore,
+    chromatin: LoadedModel,
+    expression: LoadedModel,
+    settings: PredictSettings,
+) -> None:
+    """Score one batch of variants into ``effects`` at ``rows``."""
+    window = int(chromatin.spec.hyperparameters["window"])
+    genes = store.rows(batch.gene_id)
+    profiles = store.profiles(genes)
+    strand = np.where(batch.gene_strand == "+", 1, -1)
+    geometry = store.settings
+    for shift in window_shifts(settings, window):
+        reference, alternative = (
+            predict_probabilities(
+                chromatin.module, haplotype_windows(genome, batch, allele, window, shift), chromatin.device, len(batch)
+            )
+            for allele in ("ref", "alt")
+        )
+        distance = (batch.dist_to_tss.to_numpy() + shift) * strand
+        bins = bin_of_distance(distance, geometry.bins, geometry.bin_size)
+        replaced = np.stack([profiles[gene][place] for gene, place in zip(genes.tolist(), bins, strict=True)])
+        predicted_reference, predicted_alternative = (
+            predict_expression(
+                expression,
+                replace_bin(
+                    store.features[genes], replaced, allele, distance, geometry.decay, geometry.bins, geometry.bin_size
+                ),
+            )
+            for allele in (reference, alternative)
+        )
+        effects.expression[rows] += predicted_alternative - predicted_reference
+        if shift == 0:
+            effects.chromatin[rows] = alternative - reference
+
+
+def haplotype_windows(
+    genome: Genome, variants: pd.DataFrame, allele: str, window: int, shift: int
+) -> NDArray[np.uint8]:
+    """Codes (variants, length) of the windows that hold the allele of column ``allele`` (ref or alt)."""
+    return np.stack(
+        [
+            allele_window(genome, chrom, pos, ref, bases, window, shift)
+            for chrom, pos, ref, bases in zip(variants.chrom, variants.pos, variants.ref, variants[allele], strict=True)
+        ]
+    )
+
+
+def predict_expression(model: LoadedModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Predicted ln expression (variants, contexts) of spatial features (variants, features)."""
+    import torch
+
+    with torch.inference_mode():
+        predicted: torch.Tensor = model.module(torch.from_numpy(features).to(model.device))
+    expression: NDArray[np.float32] = predicted.cpu().numpy()
+    return expression
+
+
+def predict(
+    variants: str | Path,
+    fasta: str | Path,
+    profiles: str | Path,
+    chromatin: str | Path,
+    model: str | Path,
+    out: str | Path,
+    tsv: str | Path,
+    chromatin_effects: str | Path,
+    rejected: str | Path,
+    settings: PredictSettings | None = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Score the variants of a table that knows their closest TSS.
+
+    Parameters
+    ----------
+    variants
+        Variant table with genes assigned (Parquet); positions 1-based on the assembly of ``fasta``.
+    profiles
+        Store of TSS profiles, made with the model ``chromatin``.
+    chromatin, model
+        Model folders of the chromatin and the expression model.
+    out
+        Parquet: the variant table and one column per context, alternative minus reference, ln expression.
+    tsv
+        The same scores in Seal's format (five decimals).
+    chromatin_effects
+        Parquet: record, allele and per track the change of probability in the window centred on the variant.
+    rejected
+        Ledger rows of variants that could not be scored.
+    """
+    settings = settings or PredictSettings()
+    torch_device = resolve_device(device)
+    store, chromatin_model, expression_model = (
+        read_profiles(profiles),
+        load_model(chromatin, torch_device),
+        load_model(model, torch_device),
+    )
+    if store.tracks != chromatin_model.spec.outputs:
+        raise CisweaveError("the TSS profiles were made with another chromatin model; build them again", path=profiles)
+    table = read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS])
+    window = int(chromatin_model.spec.hyperparameters["window"])
+    reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
+    scored = table[reasons == ""].reset_index(drop=True)
+    with Genome(fasta) as genome:
+        effects = score_variants(scored, genome, store, chromatin_model, expression_model, settings)
+    require_finite(effects, scored)
+    contexts = pd.DataFrame(effects.expression, columns=expression_model.spec.outputs)
+    tracks = pd.DataFrame(effects.chromatin, columns=chromatin_model.spec.outputs)
+    write_parquet(pd.concat([scored, contexts], axis=1), out)
+    write_tsv(pd.concat([scored[SEAL_COLUMNS], contexts], axis=1), tsv, float_format="%.5f")
+    write_parquet(pd.concat([scored[VARIANT_KEY], tracks], axis=1), chromatin_effects)
+    left_out = table[reasons != ""]
+    write_ledger([ledger_rows(left_out, "seal_predict", reasons[reasons != ""])], rejected)
+    write_receipt(
+        out,
+        settings=settings.model_dump(mode="json"),
+        inputs=[
+            variants,
+            fasta,
+            profiles,
+            Path(chromatin) / "weights.safetensors",
+            Path(model) / "weights.safetensors",
+        ],
+        device=str(torch_device),
+        dtype="float32",
+    )
+
+
+def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:
+    """Refuse to write a score that is not a number."""
+    broken = ~np.isfinite(effects.expression).all(axis=1)
+    if broken.any():
+        first = variants[broken].iloc[0]
+        raise CisweaveError(
+            f"{int(broken.sum())} scores are not finite, the first at {first.chrom}:{first.pos} "
+            f"{first.ref}>{first['alt']}; check the models' weights"
+        )

@@ -1,0 +1,89 @@
+"""Spatial features: the chromatin profile of a TSS under ten exponential weights (Seal, Module 2).
+
+Dimension legend
+    bins - places around the TSS in gene orientation (upstream first), tracks - chromatin outputs,
+    basis - weight functions: one per decay constant upstream, then the same downstream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+DECAY_UNIT = 200
+"""Bases over which a decay constant of 1 falls to 1/e."""
+
+Floats = NDArray[np.float64]
+
+
+def bin_centres(bins: int = 200, bin_size: int = 200) -> NDArray[np.int64]:
+    """Centres (bins,) of the bins relative to the TSS in gene orientation: -19900, -19700, …, +19900."""
+    return (np.arange(bins) - bins // 2) * bin_size + bin_size // 2
+
+
+def bin_of_distance(distance: NDArray[np.int64], bins: int = 200, bin_size: int = 200) -> NDArray[np.int64]:
+    """Index of the bin that holds a distance; bin j holds (bin_size (j - bins/2), bin_size (j - bins/2 + 1)].
+
+    Distances beyond the tiled range fall into the first or last bin.
+    """
+    return np.clip(-(-distance // bin_size) + bins // 2 - 1, 0, bins - 1)
+
+
+def basis_weights(distance: NDArray[np.int64] | Floats, decay: Sequence[float]) -> Floats:
+    """Weights (basis, n) at signed distances (n,) in gene orientation.
+
+    ``exp(-c |d| / 200)`` for each decay constant c, upstream (d <= 0) first and downstream (d >= 0) after;
+    d = 0 counts on both sides.
+    """
+    falling = np.exp(-np.asarray(decay, dtype=np.float64)[:, None] * np.abs(distance) / DECAY_UNIT)
+    return np.concatenate([falling * (distance <= 0), falling * (distance >= 0)])
+
+
+def spatial_features(
+    profiles: NDArray[np.floating], decay: Sequence[float], bin_size: int = 200
+) -> NDArray[np.float32]:
+    """Features (genes, basis * tracks) of profiles (genes, bins, tracks); feature index = basis * tracks + track."""
+    weights = basis_weights(bin_centres(profiles.shape[1], bin_size), decay)
+    features = np.einsum("kb,gbf->gkf", weights, profiles.astype(np.float64))
+    flat: NDArray[np.float32] = features.reshape(len(profiles), -1).astype(np.float32)
+    return flat
+
+
+def replace_bin(
+    gene_features: NDArray[np.floating],
+    bin_profile: NDArray[np.floating],
+    allele_profile: NDArray[np.floating],
+    distance: NDArray[np.int64],
+    decay: Sequence[float],
+    bins: int = 200,
+    bin_size: int = 200,
+) -> NDArray[np.float32]:
+    """Features of genes in which one bin was replaced by a variant-centred prediction, in closed form.
+
+    The bin that holds the variant gives up its row of the profile and its place: the new row stands at the exact
+    distance.
+    Equal to copying the profile, replacing row and place, and taking the weighted sum again (Seal, section "Module 2").
+
+    Parameters
+    ----------
+    gene_features
+        (variants, basis * tracks), features of each variant's gene.
+    bin_profile
+        (variants, tracks), the replaced row of each gene's profile.
+    allele_profile
+        (variants, tracks), the prediction that takes its place.
+    distance
+        (variants,), place of the new row relative to the TSS, in gene orientation.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (variants, basis * tracks).
+    """
+    regular = bin_centres(bins, bin_size)[bin_of_distance(distance, bins, bin_size)]
+    removed = basis_weights(regular, decay).T[:, :, None] * bin_profile.astype(np.float64)[:, None, :]
+    added = basis_weights(distance, decay).T[:, :, None] * allele_profile.astype(np.float64)[:, None, :]
+    change = (added - removed).reshape(len(distance), -1)
+    return (gene_features.astype(np.float64) + change).astype(np.float32)

@@ -1,0 +1,37 @@
+"""Windows around a variant, with the arithmetic of Seal (window covers pos + shift - 999 … pos + shift + 1000)."""
+
+from __future__ import annotations
+
+from cisweave.core.errors import CisweaveError
+from cisweave.sequence.genome import Genome
+from cisweave.sequence.onehot import Codes, encode
+
+MARGIN = 50
+"""Bases fetched beyond the window on each side; half the largest net length change that can be centred."""
+
+
+def allele_window(
+    genome: Genome, chrom: str, pos: int, ref: str, allele: str, window: int = 2000, shift: int = 0
+) -> Codes:
+    """Codes (window,) of one haplotype around a variant.
+
+    ``pos`` is 1-based and ``shift`` moves the window along the genome. The bases of REF at ``pos`` are replaced by
+    ``allele`` (REF itself for the reference haplotype) whatever the genome holds there. The string is then cropped
+    around its own centre, so an allele whose length differs from REF's moves both flanks by half the difference.
+    Bases outside the contig are N. A single-base allele stands at index ``window // 2 - 1 - shift``.
+
+    Raises
+    ------
+    CisweaveError
+        If the allele would not lie whole inside the window, or the net change exceeds 100 bases.
+    """
+    offset = MARGIN + window // 2 - 1 - shift
+    start = pos - 1 - offset
+    fetched = genome.fetch(chrom, start, start + window + 2 * MARGIN)
+    if len(allele) < len(ref) - 2 * MARGIN:
+        raise CisweaveError(f"{chrom}:{pos} {ref}>{allele} loses more than {2 * MARGIN} bases; leave it out")
+    if not (offset >= MARGIN and offset + max(len(ref), len(allele)) <= window + MARGIN):
+        raise CisweaveError(f"{chrom}:{pos} {ref}>{allele} does not fit a {window}-bp window shifted by {shift}")
+    haplotype = fetched[:offset] + allele + fetched[offset + len(ref) :]
+    low = (len(haplotype) - window) // 2
+    return encode(haplotype[low : low + window])

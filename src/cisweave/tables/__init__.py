@@ -1,0 +1,1 @@
+"""Tables: contracts, writers, the reject ledger and receipts."""

@@ -1,0 +1,208 @@
+"""Fit a model: checkpoints, early stopping, logs and exact resume, the same for every room."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    EarlyStopping,
+    LearningRateFinder,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from cisweave.config import TrainingSettings
+from cisweave.core.errors import CisweaveError
+from cisweave.core.files import read_json, write_json
+from cisweave.core.logs import get_logger
+from cisweave.core.seeds import derive_seed
+from cisweave.tables.receipts import settings_hash
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+logger = get_logger(__name__)
+
+IDENTITY = "identity.json"
+
+
+class TrainedModule(lightning.LightningModule):
+    """A Lightning module whose randomness (dropout, augmentation) depends on seed and step alone.
+
+    With the order of examples a function of seed and epoch (:class:`cisweave.training.data.EpochShuffle`), a run
+    that is resumed from a checkpoint goes on exactly as if it had not been interrupted.
+
+    Parameters
+    ----------
+    network
+        The model that is trained.
+    seed
+        Seed of everything random in training.
+    """
+
+    def __init__(self, network: torch.nn.Module, seed: int):
+        super().__init__()
+        self.network = network
+        self.seed = seed
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed PyTorch for this step."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.global_step, batch_idx))
+
+
+class History(Callback):
+    """Keeps the logged figures of every epoch; travels inside checkpoints so that a resumed run has them all."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a row: epoch (0-based) and every logged figure."""
+        figures = {name: float(value) for name, value in trainer.logged_metrics.items() if not name.endswith("_step")}
+        self.rows.append({"epoch": trainer.current_epoch, **figures})
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the checkpoint left."""
+        self.rows = list(state_dict["rows"])
+
+    def frame(self) -> pd.DataFrame:
+        """One row an epoch."""
+        return pd.DataFrame(self.rows)
+
+
+@dataclass
+class FitResult:
+    """What :func:`fit` gives back; the module holds the best epoch's weights."""
+
+    history: pd.DataFrame
+    best_score: float
+    epochs: int
+
+
+def fit(
+    module: TrainedModule,
+    train: DataLoader[Any],
+    valid: DataLoader[Any],
+    *,
+    folder: str | Path,
+    settings: TrainingSettings,
+    identity: Mapping[str, Any],
+    monitor: str,
+    mode: Literal["min", "max"],
+    max_epochs: int,
+    patience: int | None,
+    device: torch.device,
+) -> FitResult:
+    """Train ``module`` and leave it with the weights of its best epoch.
+
+    Parameters
+    ----------
+    folder
+        Run folder for checkpoints (``best.ckpt``, ``last.ckpt``) and logs. If it holds a checkpoint of an unfinished run
+        with the same ``identity``, training goes on from there, exactly; otherwise it starts afresh.
+    settings
+        Options shared by all training runs, with the ``trainer`` section passed to Lightning's Trainer.
+    identity
+        What makes two runs the same: settings, seed, data hashes.
+    monitor, mode
+        Logged validation figure that decides on the best epoch and on stopping, and whether less or more is better.
+    patience
+        Epochs without improvement before stopping; ``None`` never stops early.
+    """
+    folder = Path(folder)
+    resume_from = open_run_folder(folder, identity)
+    history = History()
+    checkpoint = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor=monitor,
+        mode=mode,
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [history, checkpoint, *optional_callbacks(settings)]
+    if patience is not None:
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
+    trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
+    trainer.fit(module, train, valid, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    require_finite(history.frame(), monitor)
+    take_best_weights(module, checkpoint, settings)
+    write_json(folder / "finished.json", {"epochs": len(history.rows)})
+    best_score = math.nan if checkpoint.best_model_score is None else float(checkpoint.best_model_score)
+    return FitResult(history.frame(), best_score, len(history.rows))
+
+
+def open_run_folder(folder: Path, identity: Mapping[str, Any]) -> str | None:
+    """Return the checkpoint to resume from, or clear the folder for a new run."""
+    record = {"settings_sha256": settings_hash(identity)}
+    last = folder / "checkpoints" / "last.ckpt"
+    same = (folder / IDENTITY).exists() and read_json(folder / IDENTITY) == record
+    if same and last.exists() and not (folder / "finished.json").exists():
+        logger.info("resuming from %s", last)
+        return str(last)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_json(folder / IDENTITY, record)
+    return None
+
+
+def optional_callbacks(settings: TrainingSettings) -> list[Callback]:
+    """Weight averaging and the finders, where the settings ask for them."""
+    callbacks: list[Callback] = []
+    if settings.weight_averaging is not None:
+        callbacks.append(StochasticWeightAveraging(swa_lrs=settings.weight_averaging))
+    if settings.find_learning_rate:
+        callbacks.append(LearningRateFinder())
+    if settings.find_batch_size:
+        callbacks.append(BatchSizeFinder())
+    return callbacks
+
+
+def make_trainer(
+    folder: Path, settings: TrainingSettings, callbacks: list[Callback], max_epochs: int, device: torch.device
+) -> lightning.Trainer:
+    """A Lightning Trainer from the validated settings."""
+    loggers: list[Logger] = []
+    if settings.csv_log:
+        loggers.append(CSVLogger(folder, name="", version="csv"))
+    if settings.tensorboard:
+        loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        logger=loggers or False,
+        enable_progress_bar=settings.progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        **settings.trainer.model_dump(),
+    )
+
+
+def require_finite(history: pd.DataFrame, monitor: str) -> None:
+    """A run that never logged a finite figure has diverged."""
+    if len(history) and monitor in history and not history[monitor].notna().any():
+        raise CisweaveError(f"training diverged: {monitor} was never finite; lower the learning rate")
+
+
+def take_best_weights(module: TrainedModule, checkpoint: ModelCheckpoint, settings: TrainingSettings) -> None:
+    """Load the best epoch's weights, except where averaged weights were asked for."""
+    if settings.weight_averaging is None and checkpoint.best_model_path:
+        saved = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(saved["state_dict"])

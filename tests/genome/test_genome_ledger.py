@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cisweave.core.errors import CisweaveError
+from cisweave.core.files import read_json
+from cisweave.genome.ledger import balance, balance_ledger, merge_rejected
+from cisweave.genome.table import read_variant_table
+from cisweave.genome.variants import normalise_variants, read_variants
+from cisweave.tables.frames import write_tsv
+from cisweave.tables.ledger import ledger_rows, read_ledger, write_ledger
+
+ROWS = [
+    ("chr1", 1, "a", "A", "C,<DEL>"),
+    ("chr1", 2, "b", "A", "C"),
+    ("chr1", 3, "c", "A"),
+    ("chr1", 4, "d", "A", "G,T"),
+]
+
+
+def tables(vcf: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Variants and the ledger so far; the first stage keeps (1, 1), (2, 1), (4, 1), (4, 2)."""
+    return read_variants(vcf)
+
+
+def test_books_that_balance(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
+    vcf = write_vcf(ROWS)
+    normalise_variants(vcf, tmp_path / "v.parquet", tmp_path / "r1.tsv")
+    variants = read_variant_table(tmp_path / "v.parquet")
+    write_ledger([ledger_rows(variants.iloc[[1]], "closest", "no_tss", "none")], tmp_path / "r2.tsv")
+    write_ledger([ledger_rows(variants.iloc[[3]], "seal_predict", "no_profile")], tmp_path / "r3.tsv")
+    scored = tmp_path / "effects.tsv"
+    write_tsv(variants.iloc[[0, 2]], scored)
+    ledgers = [tmp_path / f"r{number}.tsv" for number in (1, 2, 3, 3)]
+    balance_ledger(
+        tmp_path / "v.parquet", ledgers, [scored, scored], tmp_path / "ledger.tsv", tmp_path / "ledger.json", vcf
+    )
+    summary = read_json(tmp_path / "ledger.json")
+    assert {key: summary[key] for key in ("records", "alleles", "scored", "rejected", "reasons", "stages")} == {
+        "records": 4,
+        "alleles": 6,
+        "scored": 2,
+        "rejected": 4,
+        "reasons": {"malformed_record": 1, "no_profile": 1, "no_tss": 1, "symbolic_allele": 1},
+        "stages": {"closest": 1, "seal_predict": 1, "variants": 2},
+    }
+    assert set(summary["explanations"]) == {"malformed_record", "no_tss", "symbolic_allele"}
+    ledger = read_ledger(tmp_path / "ledger.tsv")
+    assert ledger[["record", "allele"]].values.tolist() == [[1, 2], [2, 1], [3, 1], [4, 2]]
+    assert (tmp_path / "ledger.tsv.receipt.json").exists()
+
+
+def test_all_rejected_and_nothing_at_all(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
+    for rows, alleles in (([], 0), ([("chr1", 1, ".", "A", "*")], 1)):
+        vcf = write_vcf(rows)
+        normalise_variants(vcf, tmp_path / "v.tsv", tmp_path / "r.tsv")
+        balance_ledger(
+            tmp_path / "v.tsv", [tmp_path / "r.tsv"], [tmp_path / "v.tsv"], tmp_path / "l.tsv", tmp_path / "l.json", vcf
+        )
+        summary = read_json(tmp_path / "l.json")
+        assert (summary["alleles"], summary["scored"], summary["rejected"]) == (alleles, 0, alleles)
+
+
+def test_a_lost_allele_is_found(write_vcf: Callable[..., Path]) -> None:
+    variants, ledger = tables(write_vcf(ROWS))
+    assert balance(variants, ledger, variants)["alleles"] == 6
+    with pytest.raises(CisweaveError, match="6 alleles were read but 5 are accounted for"):
+        balance(variants, ledger, variants.iloc[1:])
+    with pytest.raises(CisweaveError, match=r"around record 2, allele 1|around record 3"):
+        balance(variants.drop(index=1), ledger, variants.drop(index=1))
+    with pytest.raises(CisweaveError, match=r"around record 4, allele 2"):
+        balance(variants.drop(index=2), ledger, variants.drop(index=2))
+
+
+def test_an_allele_lost_at_the_end_is_found_by_counting_afresh(write_vcf: Callable[..., Path]) -> None:
+    variants, ledger = tables(write_vcf(ROWS))
+    short = variants.iloc[:-1]
+    assert balance(short, ledger, short)["alleles"] == 5
+    with pytest.raises(CisweaveError, match="holds 4 records and 6 alleles, but 4 records and 5 alleles"):
+        balance(short, ledger, short, expected=(4, 6))
+
+
+def test_scored_and_rejected_at_once_is_an_error(write_vcf: Callable[..., Path]) -> None:
+    variants, ledger = tables(write_vcf(ROWS))
+    both = merge_rejected([ledger, ledger_rows(variants.iloc[[0]], "closest", "no_tss")])
+    with pytest.raises(CisweaveError, match="both scored and rejected"):
+        balance(variants, both, variants)
+
+
+def test_strangers_are_an_error(write_vcf: Callable[..., Path]) -> None:
+    variants, ledger = tables(write_vcf(ROWS))
+    stranger = variants.iloc[[0]].assign(record=9)
+    with pytest.raises(CisweaveError, match="record 9, allele 1 is scored or rejected but was never read"):
+        balance(variants, ledger, pd.concat([variants, stranger]))
+
+
+def test_rejected_twice_for_different_reasons_is_an_error(write_vcf: Callable[..., Path]) -> None:
+    variants, ledger = tables(write_vcf(ROWS))
+    first = ledger_rows(variants.iloc[[0]], "closest", "no_tss")
+    again = ledger_rows(variants.iloc[[0]], "seal_predict", "no_profile")
+    assert len(merge_rejected([ledger, first, first])) == len(ledger) + 1
+    with pytest.raises(CisweaveError, match=r"rejected twice: closest \(no_tss\) and seal_predict \(no_profile\)"):
+        merge_rejected([ledger, first, again])
+
+
+def test_context_sets_must_score_the_same_alleles(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
+    normalise_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
+    variants = read_variant_table(tmp_path / "v.tsv")
+    write_tsv(variants.iloc[1:], tmp_path / "fewer.tsv")
+    write_tsv(pd.concat([variants, variants.iloc[:1]]), tmp_path / "twice.tsv")
+    for name, message in (("fewer.tsv", "does not hold the same alleles"), ("twice.tsv", "scored twice")):
+        with pytest.raises(CisweaveError, match=message):
+            balance_ledger(
+                tmp_path / "v.tsv",
+                [tmp_path / "r.tsv"],
+                [tmp_path / "v.tsv", tmp_path / name],
+                tmp_path / "l.tsv",
+                tmp_path / "l.json",
+            )
+    assert not (tmp_path / "l.tsv").exists()

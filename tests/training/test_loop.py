@@ -1,0 +1,120 @@
+"""The training loop: best weights come back, resuming is exact, divergence is said."""
+
+import pytest
+import torch
+
+from cisweave.config import TrainingSettings
+from cisweave.core.errors import CisweaveError
+from cisweave.training import ArrayDataset, TrainedModule, fit, make_loader, warmup_cosine
+from cisweave.training.data import EpochShuffle
+
+SETTINGS = TrainingSettings(tensorboard=False, csv_log=False)
+
+
+class Regression(TrainedModule):
+    """A linear model with dropout, so that training draws random numbers."""
+
+    def __init__(self, seed=0, learning_rate=0.05):
+        torch.manual_seed(seed)
+        super().__init__(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(6, 1)), seed)
+        self.learning_rate = learning_rate
+
+    def training_step(self, batch, batch_idx):
+        features, targets = batch
+        return ((self.network(features) - targets) ** 2).mean()
+
+    def validation_step(self, batch, batch_idx):
+        features, targets = batch
+        self.log("valid_loss", ((self.network(features) - targets) ** 2).mean(), batch_size=len(targets))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+
+def data():
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(50, 6, generator=generator)
+    return ArrayDataset(features, features.sum(1, keepdim=True))
+
+
+def run(folder, epochs, module=None, patience=None, **changes):
+    module = module or Regression()
+    options = {
+        "folder": folder, "settings": SETTINGS, "identity": {"run": 1}, "monitor": "valid_loss", "mode": "min",
+        "max_epochs": epochs, "patience": patience, "device": torch.device("cpu"),
+    }  # fmt: skip
+    loaders = make_loader(data(), 8, shuffle_seed=3), make_loader(data(), 50)
+    result = fit(module, *loaders, **(options | changes))
+    return module, result
+
+
+def interrupt(folder, epochs):
+    """Leave a run folder as a killed run leaves it: a last checkpoint and no mark of completion."""
+    run(folder, epochs)
+    (folder / "finished.json").unlink()
+
+
+def test_resumed_run_equals_uninterrupted_run_bit_by_bit(tmp_path):
+    whole, whole_result = run(tmp_path / "whole", 6)
+    interrupt(tmp_path / "killed", 3)
+    resumed, resumed_result = run(tmp_path / "killed", 6)
+    assert resumed_result.history.equals(whole_result.history)
+    assert len(resumed_result.history) == 6
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_another_identity_starts_afresh(tmp_path):
+    interrupt(tmp_path, 3)
+    _, result = run(tmp_path, 2, identity={"run": 2})
+    assert result.history.epoch.tolist() == [0, 1]
+
+
+def test_best_epoch_comes_back(tmp_path):
+    module, result = run(tmp_path, 10, Regression(learning_rate=2.0))
+    with torch.inference_mode():
+        features, targets = data().tensors
+        loss = ((module.network.eval()(features) - targets) ** 2).mean()
+    assert float(loss) == pytest.approx(result.history.valid_loss.min(), rel=1e-5)
+    assert result.history.valid_loss.iloc[-1] > result.history.valid_loss.min()
+
+
+def test_early_stopping(tmp_path):
+    _, result = run(tmp_path, 200, Regression(learning_rate=2.0), patience=3)
+    assert result.epochs < 200
+
+
+def test_divergence_is_said(tmp_path):
+    with pytest.raises(CisweaveError, match="diverged"):
+        run(tmp_path, 2, Regression(learning_rate=float("1e30")))
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    first, second = EpochShuffle(20, seed=1), EpochShuffle(20, seed=1)
+    first.set_epoch(4)
+    list(second)
+    second.set_epoch(4)
+    assert list(first) == list(second)
+    second.set_epoch(5)
+    assert list(first) != list(second)
+    assert sorted(first) == list(range(20))
+
+
+def test_logs_are_written(tmp_path):
+    run(tmp_path, 1, settings=TrainingSettings())
+    assert (tmp_path / "csv" / "metrics.csv").exists()
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_warmup_then_cosine():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = warmup_cosine(optimizer, 100, 0.1)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[-1] < 0.01

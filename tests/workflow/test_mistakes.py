@@ -1,0 +1,56 @@
+"""A wrong configuration stops Snakemake before any job, with one clear message and no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.snake import Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.make(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "sed=3"], "sed: 3 is an unknown key; did you mean seed?"),
+        (["--config", "seed=many"], 'seed: "many" cannot be used; write a whole number (Seed of training)'),
+        (["--config", "device=gpu"], "device: \"gpu\" cannot be used; write 'auto', 'cpu' or 'cuda'"),
+        (
+            ["--config", "genome={vcf: mine.vcf}"],
+            'genome.vcf: "mine.vcf" does not exist; write the path of a file, from',
+        ),
+    ],
+)
+def test_wrong_key_value_or_file(folder: Folder, arguments: list[str], message: str) -> None:
+    done = folder.dry_run(*arguments)
+    assert done.status == 1
+    assert message in done.text
+    assert "Traceback" not in done.text
+    assert done.jobs == []
+
+
+def test_context_that_is_no_column(folder: Folder) -> None:
+    folder.edit("config/demo_contexts.tsv", "tissue\tfetal_cortex\n", "tissue\tfetal_cortx\n")
+    done = folder.dry_run()
+    assert done.status == 1
+    assert (
+        "config/demo_contexts.tsv: 'fetal_cortx' (set tissue) is not a column of "
+        "results/demo/simulate/expression/tissue.tsv; did you mean fetal_cortex?" in done.text
+    )
+
+
+def test_several_mistakes_are_told_at_once(folder: Folder) -> None:
+    done = folder.dry_run("--config", "sed=3", "device=gpu")
+    assert "the configuration has 2 mistakes:" in done.text
+
+
+def test_default_configuration_names_the_files_a_user_must_give(folder: Folder) -> None:
+    done = folder.dry_run(demo=False)
+    assert done.status == 1
+    for key in ("genome.fasta", "genome.tss", "seal.tracks", "seal.expression.general"):
+        assert f'{key}: "' in done.text

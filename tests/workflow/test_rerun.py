@@ -1,0 +1,81 @@
+"""What a change re-runs, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.workflow.snake import Folder
+
+ANNOTATION = {
+    "seqlets_annotate",
+    "seqlets_motif_effects",
+    "seqlets_logos",
+    "report_html",
+    "report_truth",
+    "report_check",
+}
+AFTER_FINETUNING = {
+    "seal_finetune",
+    "seal_evaluate",
+    "seal_predict",
+    "genome_ledger",
+    "genome_extract",
+    "seqlets_select",
+    "seqlets_attribute",
+    "seqlets_call",
+    *ANNOTATION,
+}
+
+
+def test_finished_run_has_nothing_to_do(finished: Folder) -> None:
+    done = finished.dry_run()
+    assert done.status == 0
+    assert "Nothing to be done" in done.text
+
+
+def test_touched_tables_rerun_nothing(finished: Folder) -> None:
+    for name in ("config/motifs.yaml", "config/demo_contexts.tsv", "config/demo.yaml", "config/config.yaml"):
+        os.utime(finished.path / name)
+    assert "Nothing to be done" in finished.dry_run().text
+
+
+def test_changed_database_reruns_only_annotation(finished: Folder) -> None:
+    finished.edit("config/motifs.yaml", "tax_group: [vertebrates]", "tax_group: [vertebrates, insects]")
+    assert finished.dry_run().rules() == {"seqlets_prepare_motifs", *ANNOTATION}
+
+
+def test_new_database_is_annotated_and_nothing_else_runs(finished: Folder) -> None:
+    with (finished.path / "config/motifs.yaml").open("a") as handle:
+        handle.write("own: {source: meme, path: own.meme}\n")
+    (finished.path / "own.meme").write_text("MEME version 4\n")
+    done = finished.dry_run()
+    annotation = {job["rule"] for job in done.jobs if job["wildcards"].get("database") == "own"}
+    assert annotation == {"seqlets_prepare_motifs", "seqlets_annotate", "seqlets_motif_effects", "seqlets_logos"}
+    assert done.rules() == annotation | {"report_html", "report_check"}
+    assert not [job for job in done.jobs if job["wildcards"].get("database") == "jaspar2024"]
+
+
+def test_less_contexts_rerun_one_set_and_what_follows(finished: Folder) -> None:
+    finished.edit("config/demo_contexts.tsv", "cell\tmicroglia\n", "")
+    done = finished.dry_run()
+    assert done.rules() == AFTER_FINETUNING
+    assert {job["wildcards"].get("context_set") for job in done.jobs} == {None, "cell"}
+    # A row that comes back is a context row added: the same rules run.
+    with (finished.path / "config/demo_contexts.tsv").open("a") as handle:
+        handle.write("cell\tmicroglia\n")
+    assert "Nothing to be done" in finished.dry_run().text
+
+
+def test_settings_rerun_the_rules_that_read_them(finished: Folder) -> None:
+    finished.edit("config/demo.yaml", "seqlets:\n", "seqlets:\n  annotation:\n    nearest: 2\n")
+    assert finished.dry_run().rules() == ANNOTATION
+
+
+def test_new_vcf_reruns_no_training(finished: Folder) -> None:
+    vcf = finished.path / "results/demo/simulate/variants/variants.vcf"
+    Path(finished.path / "own.vcf").write_bytes(vcf.read_bytes())
+    finished.edit("config/demo.yaml", "results/{run}/simulate/variants/variants.vcf", "own.vcf")
+    rules = finished.dry_run().rules()
+    assert {"genome_variants", "seal_predict"} <= rules
+    assert not rules & {"seal_train_chromatin", "seal_profile_tss", "seal_pretrain", "seal_finetune", "seal_evaluate"}

@@ -1,0 +1,147 @@
+"""Every rule has the form the project promises: names, logs, resources, and a command that exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cisweave.cli import build
+from tests.workflow.snake import ROOT, Done, Folder
+
+GPU_RULES = {
+    "seal_train_chromatin",
+    "seal_profile_tss",
+    "seal_pretrain",
+    "seal_finetune",
+    "seal_predict",
+    "seqlets_attribute",
+}
+SCRIPTS = {"seqlets_logos"}
+RULES = sorted((ROOT / "rules").glob("*.smk"))
+
+
+def blocks() -> dict[str, str]:
+    """Rule name -> its text."""
+    found = {}
+    for path in RULES:
+        for block in re.split(r"^(?=[ ]*rule \w+:)", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = re.match(r"\s*rule (\w+):", block)
+            assert name is not None
+            found[name[1]] = block
+    return found
+
+
+def test_snakefile_is_short() -> None:
+    assert len((ROOT / "workflow/Snakefile").read_text().splitlines()) < 40
+
+
+def test_there_is_no_default_profile() -> None:
+    # Snakemake would load it by itself and let it override --profile.
+    assert {path.name for path in (ROOT / "profiles").iterdir()} == {"local", "slurm"}
+    assert not (ROOT / "workflow/profiles").exists()
+
+
+def test_there_are_no_checkpoints() -> None:
+    assert not [path for path in RULES if re.search(r"^\s*checkpoint ", path.read_text(), flags=re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("name", "block"), sorted(blocks().items()))
+def test_rule_is_complete(name: str, block: str) -> None:
+    assert re.match(r'\s*rule \w+:\n\s+"""[A-Z]', block), "a docstring comes first"
+    for part in ("output", "log", "benchmark", "conda", "threads", "resources", "params", "message", "shell"):
+        assert re.search(rf"^\s+{part}:", block, flags=re.MULTILINE), part
+    for part in ("mem_mb=", "runtime=", "version=VERSIONS["):
+        assert part in block, part
+    assert ("gpu=" in block) == (name in GPU_RULES)
+
+
+def test_every_rule_is_part_of_the_demo(plan: Done) -> None:
+    assert plan.rules() == set(blocks())
+
+
+def test_rule_command_log_and_benchmark_share_a_name(plan: Done) -> None:
+    for job in plan.jobs:
+        if job["rule"] == "all":
+            continue
+        room, _, verb = job["rule"].partition("_")
+        verb = verb.replace("_", "-")
+        instance = "/".join(job["wildcards"].values()) or "all"
+        words = shlex.split(job["command"])
+        if job["rule"] in SCRIPTS:
+            assert words[0] == "python"
+            assert Path(words[1]).name == f"{job['rule']}.py"
+        else:
+            assert words[: 2 + bool(verb)] == ["cisweave", room, *([verb] if verb else [])]
+        place = "/".join(part for part in (room, verb, instance) if part)
+        assert job["log"] == [f"results/demo/logs/{place}.log"]
+        assert job["benchmark"] == f"results/demo/benchmarks/{place}.tsv"
+        assert words[-3:] == [">", job["log"][0], "2>&1"]
+
+
+def test_commands_are_accepted_by_the_command_line(plan: Done) -> None:
+    top: Any = typer.main.get_command(build())
+    for job in plan.jobs:
+        if job["rule"] == "all" or job["rule"] in SCRIPTS:
+            continue
+        words = shlex.split(job["command"])[1:-3]
+        command, context = top, top.make_context("cisweave", list(words), resilient_parsing=True)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+            if hasattr(command, "commands"):
+                continue
+            context = command.make_context(command.name, list(words), parent=context)
+        assert context.params, job["rule"]
+
+
+def test_local_run_asks_for_no_more_than_there_is(plan: Done) -> None:
+    # The local profile sets no limit on gpu, so a machine without one still runs (device: auto means cpu there).
+    assert plan.job("seal_train_chromatin")["resources"]["gpu"] == 1
+    assert plan.job("seal_train_chromatin")["threads"] >= 1
+
+
+@pytest.fixture(scope="module")
+def slurm_plan(new_folder: Folder) -> Done:
+    done = new_folder.dry_run(profile="slurm")
+    assert done.status == 0, done.text
+    return done
+
+
+def test_gpu_rules_carry_gpu_and_partition_under_slurm(slurm_plan: Done) -> None:
+    for job in slurm_plan.jobs:
+        resources = job["resources"]
+        if job["rule"] in GPU_RULES:
+            assert (resources["gpu"], resources["slurm_partition"]) == (1, "gpu"), job["rule"]
+        elif job["rule"] != "all":
+            assert "gpu" not in resources
+            assert resources["slurm_partition"] == "main"
+        if job["rule"] != "all":
+            assert resources["mem_mb"] >= 1000
+            assert resources["runtime"] >= 1
+
+
+def test_cpu_configuration_asks_for_no_gpu(new_folder: Folder) -> None:
+    done = new_folder.dry_run("--config", "device=cpu", profile="slurm")
+    assert {job["resources"].get("gpu", 0) for job in done.jobs} == {0}
+
+
+def test_several_devices_ask_for_several_gpus(new_folder: Folder) -> None:
+    done = new_folder.dry_run("--config", "training={trainer: {devices: 4}}", profile="slurm")
+    assert done.job("seal_train_chromatin")["resources"]["gpu"] == 4
+    assert done.job("seal_predict", context_set="cell")["resources"]["gpu"] == 1
+
+
+def test_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
+    folder = Folder.make(tmp_path / "run")
+    (folder.path / "Snakefile").write_text(
+        'configfile: "config/demo.yaml"\n'
+        f'module cisweave:\n    snakefile: "{ROOT}/workflow/Snakefile"\n    config: config\n'
+        "use rule * from cisweave as cisweave_*\n"
+    )
+    done = folder.dry_run("--snakefile", "Snakefile", "results/demo/seal/tissue/effects.tsv")
+    assert done.status == 0, done.text
+    assert "cisweave_seal_predict" in done.rules()
