@@ -10,7 +10,7 @@ export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test real check-demo lint docs clean
+.PHONY: help setup demo test real check-demo lint generated docs clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -32,6 +32,11 @@ check-demo: setup ## Prove that the installation works; the last line is JSON (r
 
 lint: setup ## Check style, types, imports, rules and documentation
 	@scripts/lint.sh
+
+generated: setup ## Write anew what is made from the code: default configuration, schema, picture of the workflow
+	@cisweave config defaults --out config/config.yaml
+	@cisweave config schema --out workflow/schemas/config.schema.json
+	@python scripts/workflow_figure.py
 
 docs: setup ## Build the documentation: site/index.html
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "the documentation is site/index.html"

@@ -12,7 +12,7 @@ from tests.workflow.snake import Done, Folder
 @pytest.fixture(scope="session")
 def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """A folder in which nothing has run; tests must not change it."""
-    return Folder.make(tmp_path_factory.mktemp("new"))
+    return Folder.make(tmp_path_factory.mktemp("new") / "run")
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,9 @@ def plan(new_folder: Folder) -> Done:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """A folder in which the demo has run; tests must not change it."""
-    folder = Folder.make(tmp_path_factory.mktemp("finished"))
+    folder = Folder.make(
+        tmp_path_factory.mktemp("finished") / "run"
+    )  # as deep as its copies: paths to scripts are relative
     folder.finish()
     return folder
 

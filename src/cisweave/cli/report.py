@@ -152,11 +152,11 @@ def mutations(
     Builds the tiny world and trains a small model on it the first time (about a minute on two cores).
     """
     from cisweave.core.devices import set_threads
-    from cisweave.report.mutations import run_mutations, tiny_subject
+    from cisweave.report.mutations import run_mutations, tiny_world
     from cisweave.simulate import build_world
 
     set_threads(threads)
-    result = run_mutations(tiny_subject(cache, build_world), out)
+    result = run_mutations(tiny_world(cache, build_world), out)
     stop_at(result["missed"], f"not every defect was caught, see {out}")
 
 

@@ -22,6 +22,8 @@ class World:
     ----------
     folder
         The folder ``cisweave simulate`` wrote.
+    valid_chromosomes
+        Contigs for early stopping.
     test_chromosomes
         Contigs never trained on; every figure of the truth check is computed there.
     motifs
@@ -39,6 +41,7 @@ class World:
     """
 
     folder: Path
+    valid_chromosomes: list[str]
     test_chromosomes: list[str]
     motifs: pd.DataFrame
     instances: pd.DataFrame
@@ -61,6 +64,7 @@ def read_world(folder: str | Path) -> World:
     text = {"tf": "str", "ref": "str", "alt": "str", "kind": "str"}
     return World(
         folder=folder,
+        valid_chromosomes=[str(name) for name in manifest["valid_chromosomes"]],
         test_chromosomes=[str(name) for name in manifest["test_chromosomes"]],
         motifs=read_table(truth / "motifs.tsv", ["tf", "matrix_id", "aliases"], dtype={"aliases": "str"}),
         instances=read_table(truth / "instances.tsv", INSTANCE_COLUMNS),

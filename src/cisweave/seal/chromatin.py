@@ -97,8 +97,8 @@ def labelled_bins(
     for number, chrom in enumerate(contigs):
         bases = genome.codes(chrom, 0, genome.length(chrom))
         starts = np.arange(0, len(bases) - bin_size + 1, bin_size)
-        known = ~(bases[: len(starts) * bin_size].reshape(-1, bin_size) == UNKNOWN).any(axis=1)
-        starts = starts[known]
+        unknown_before = np.concatenate([[0], np.cumsum(bases == UNKNOWN)])
+        starts = starts[unknown_before[starts + bin_size] == unknown_before[starts]]
         codes.append(np.pad(bases, window // 2, constant_values=UNKNOWN))
         centres.append(starts + bin_size // 2 + window // 2)
         members.append(np.full(len(starts), number))
@@ -210,11 +210,10 @@ def train_chromatin(
     table = read_tracks(tracks)
     torch_device = resolve_device(device)
     with Genome(fasta) as genome:
-        parts = [
+        train, valid, test = (
             labelled_bins(genome, table, contigs, settings.bin_size, settings.network.window)
             for contigs in split_contigs(genome, settings)
-        ]
-    train, valid, test = parts
+        )
     train = thin_negatives(train, settings.negatives_per_positive, seed)
     require_labels(train, table)
     logger.info("%d windows to train on, %d to validate, %d to test", len(train), len(valid), len(test))

@@ -51,6 +51,8 @@ class Layout:
         Planted transcription factors (keys of :data:`FACTORS`).
     accessibility
         Names of the accessibility tracks.
+    repressive
+        Names of the repressive marks.
     gene_spacing
         Bases per gene slot; a slot holds at most one gene.
     sites_per_mb
@@ -70,6 +72,7 @@ class Layout:
     test: tuple[str, ...]
     factors: tuple[str, ...]
     accessibility: tuple[str, ...]
+    repressive: tuple[str, ...]
     gene_spacing: int
     sites_per_mb: int
     records: int
@@ -85,6 +88,7 @@ LAYOUTS: dict[str, Layout] = {
         test=("chr3",),
         factors=("REST", "NRF1", "ZNF410", "HNF1A"),
         accessibility=("DNase_A",),
+        repressive=("H3K27me3",),
         gene_spacing=7_500,
         sites_per_mb=400,
         records=160,
@@ -93,12 +97,13 @@ LAYOUTS: dict[str, Layout] = {
         desert=7,
     ),
     "demo": Layout(
-        contigs={"chr1": 1_400_000, "chr2": 1_200_000, "chr3": 1_000_000, "chr4": 800_000, "chr5": 600_000},
+        contigs={"chr1": 1_600_000, "chr2": 1_400_000, "chr3": 800_000, "chr4": 800_000, "chr5": 600_000},
         valid=("chr3",),
         test=("chr4", "chr5"),
         factors=tuple(FACTORS),
         accessibility=("DNase_A", "DNase_B", "DNase_C"),
-        gene_spacing=8_500,
+        repressive=("H3K27me3",),
+        gene_spacing=7_500,
         sites_per_mb=140,
         records=620,
         pair=("CTCF", "ZNF143"),
@@ -111,6 +116,7 @@ LAYOUTS: dict[str, Layout] = {
         test=("chr8", "chr9"),
         factors=tuple(FACTORS),
         accessibility=("DNase_A", "DNase_B", "DNase_C"),
+        repressive=("H3K27me3",),
         gene_spacing=20_000,
         sites_per_mb=140,
         records=5_000,
@@ -166,9 +172,10 @@ def layout(size: str) -> Layout:
 
 
 def tracks(size: str) -> dict[str, str]:
-    """Chromatin tracks of a world: name to the factor it maps, empty for accessibility."""
+    """Chromatin tracks of a world: name to the factor it maps, empty for accessibility and repressive marks."""
     dimensions = layout(size)
-    return {factor: factor for factor in dimensions.factors} | dict.fromkeys(dimensions.accessibility, "")
+    marks = dimensions.accessibility + dimensions.repressive
+    return {factor: factor for factor in dimensions.factors} | dict.fromkeys(marks, "")
 
 
 def files(size: str) -> list[str]:

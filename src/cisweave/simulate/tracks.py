@@ -24,15 +24,22 @@ SMOOTHING = 2.0
 SIGNAL_NOISE = 0.02
 
 
-def track_factors(motifs: Sequence[Motif], accessibility: Sequence[str], seed: int) -> NDArray[np.int64]:
-    """(tracks, factors) 0 or 1: which factors make a track; one track a factor, then the accessibility tracks."""
-    rng = generator(seed, "simulate", "accessibility")
-    rows = [np.eye(len(motifs), dtype=np.int64)]
-    for _ in accessibility:
-        row = np.zeros((1, len(motifs)), dtype=np.int64)
-        row[0, rng.permutation(len(motifs))[: max(2, len(motifs) // 2)]] = 1
-        rows.append(row)
-    return np.concatenate(rows)
+def track_factors(
+    motifs: Sequence[Motif], accessibility: Sequence[str], repressive: Sequence[str], seed: int
+) -> NDArray[np.int64]:
+    """(tracks, factors) 0 or 1: which factors make a track.
+
+    One track a factor; then the accessibility tracks, each opened by half of the activators so that every activator
+    opens at least one; then the repressive marks, laid by all repressors.
+    """
+    order = generator(seed, "simulate", "accessibility").permutation(np.flatnonzero([m.sign > 0 for m in motifs]))
+    half = len(order) if len(accessibility) == 1 else -(-len(order) // 2)
+    members = np.zeros((len(accessibility) + len(repressive), len(motifs)), dtype=np.int64)
+    for number in range(len(accessibility)):
+        first = number * len(order) // len(accessibility)
+        members[number, np.take(order, np.arange(first, first + half), mode="wrap")] = 1
+    members[len(accessibility) :, [motif.sign < 0 for motif in motifs]] = 1
+    return np.concatenate([np.eye(len(motifs), dtype=np.int64), members])
 
 
 def peak_lines(track: str, members: NDArray[np.int64], sites: dict[str, Sites], sizes: dict[str, int]) -> Iterator[str]:

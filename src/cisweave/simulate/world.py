@@ -177,7 +177,7 @@ def write_annotation(world: World, folder: Path) -> None:
 def write_tracks(world: World, size: str, out: Path) -> None:
     """Peaks and signal of every chromatin track, the table that lists them, and the true weights."""
     names = layout.tracks(size)
-    members = tracks.track_factors(world.motifs, world.layout.accessibility, world.seed)
+    members = tracks.track_factors(world.motifs, world.layout.accessibility, world.layout.repressive, world.seed)
     for track, row in zip(names, members, strict=True):
         lines = tracks.peak_lines(track, row, world.sites, world.sizes)
         write_lines(out / f"chromatin/{track}.narrowPeak", lines)

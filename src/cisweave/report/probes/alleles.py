@@ -11,7 +11,7 @@ import pandas as pd
 
 from cisweave.core.seeds import generator
 from cisweave.report.probes.subject import Probe, Subject
-from cisweave.sequence import Genome, allele_window, decode
+from cisweave.sequence import Genome, decode, windows
 
 if TYPE_CHECKING:
     import pysam
@@ -44,13 +44,14 @@ def window_probe(tables: Sequence[pd.DataFrame], fasta: str | Path, window: int,
     import pysam
 
     variants = sample(unique_variants(tables))
+    rows = list(zip(variants.chrom, variants.pos.tolist(), variants.ref, variants["alt"], strict=True))
     right = []
     with pysam.FastaFile(str(fasta)) as handle, Genome(fasta) as genome:
-        for row in variants.itertuples():
+        for chrom, pos, ref, alt in rows:
             for shift in shifts:
-                for allele in (str(row.ref), str(row.alt)):
-                    wanted = plain_window(handle, str(row.chrom), int(row.pos), str(row.ref), allele, window, shift)  # type: ignore[arg-type]
-                    found = allele_window(genome, str(row.chrom), int(row.pos), str(row.ref), allele, window, shift)  # type: ignore[arg-type]
+                for allele in (ref, alt):
+                    wanted = plain_window(handle, chrom, pos, ref, allele, window, shift)
+                    found = windows.allele_window(genome, chrom, pos, ref, allele, window, shift)
                     right.append(decode(found) == wanted)
     meaning = "share of reference and alternative windows equal to windows put together independently"
     value = float(np.mean(right)) if right else np.nan

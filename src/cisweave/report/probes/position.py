@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cisweave.report.probes.dna import insert, other_strand
 from cisweave.report.probes.strand import response, rounded
 from cisweave.report.probes.subject import Factor, Floats, Probe, Subject, logit
-from cisweave.sequence import Genome, allele_window
+from cisweave.sequence import Genome, windows
 from cisweave.sequence.onehot import Codes
 
 MAX_CENTROID_OFFSET = 0.25
@@ -75,7 +75,7 @@ def variant_window(genome: Genome, chrom: str, start: int, window: int) -> Codes
     pos = start + window // 2 - VARIANT_DISTANCE
     with pysam.FastaFile(str(genome.path)) as fasta:
         base = fasta.fetch(chrom, pos - 1, pos)
-    return allele_window(genome, chrom, pos, base, base, window, VARIANT_DISTANCE)
+    return windows.allele_window(genome, chrom, pos, base, base, window, VARIANT_DISTANCE)
 
 
 EXTRACTORS: dict[str, Extractor] = {"interval": interval_window, "variant": variant_window}
