@@ -47,7 +47,13 @@ def random_models(folder: Path) -> None:
     torch.manual_seed(0)
     history = pd.DataFrame({"epoch": [0]})
     names = [f"track{number}" for number in range(TRACKS)]
-    save_model(folder / "chromatin", Beluga(TRACKS), ModelSpec("beluga", {"tracks": TRACKS, "window": 2000}, names), {}, history)
+    save_model(
+        folder / "chromatin",
+        Beluga(TRACKS),
+        ModelSpec("beluga", {"tracks": TRACKS, "window": 2000}, names),
+        {},
+        history,
+    )
     head = {"features": 10 * TRACKS, "hidden": 50, "contexts": CONTEXTS}
     contexts = [f"context{number}" for number in range(CONTEXTS)]
     save_model(folder / "model", ExpressionNetwork(**head), ModelSpec("expression", head, contexts), {}, history)
@@ -70,7 +76,9 @@ def full_size_check(data: Path) -> dict[str, Any]:
             genes = known_genes(genome, read_tss(annotation)).head(GENES)
             table = sample_variants(data, fasta, genes, annotation)
             bed = folder / "tss.bed"
-            bed.write_text("".join(f"{g.chrom}\t{g.tss - 1}\t{g.tss}\t{g.strand}\t{g.gene_id}\n" for g in genes.itertuples()))
+            bed.write_text(
+                "".join(f"{g.chrom}\t{g.tss - 1}\t{g.tss}\t{g.strand}\t{g.gene_id}\n" for g in genes.itertuples())
+            )
             random_models(folder)
             profile_tss(fasta, bed, folder / "chromatin", folder / "profiles.h5", ProfileSettings(), "cpu")
             chromatin, model = load_model(folder / "chromatin"), load_model(folder / "model")

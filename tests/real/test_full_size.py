@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .full_size import full_size_check
+from tests.real.full_size import full_size_check
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 

@@ -53,7 +53,7 @@ def gene_profile(network, contig, tss, strand, bins, bin_size, window):
 def features(profile, centres, decay):
     upstream = [[math.exp(-c * abs(d) / 200) if d <= 0 else 0.0 for d in centres] for c in decay]
     downstream = [[math.exp(-c * abs(d) / 200) if d >= 0 else 0.0 for d in centres] for c in decay]
-    return (np.array(upstream + downstream) @ profile.astype(np.float64)).ravel().astype(np.float32)
+    return (np.array(upstream + downstream) @ profile.astype(np.float64)).ravel()
 
 
 def variant_effect(network, head, contig, variant, profile, decay, bin_size, window, shifts):
@@ -72,6 +72,6 @@ def variant_effect(network, head, contig, variant, profile, decay, bin_size, win
             centres = [-(bins // 2) * bin_size + bin_size // 2 + bin_size * j for j in range(bins)]
             centres[index] = distance
             with torch.no_grad():
-                outputs.append(head(torch.from_numpy(features(copy, centres, decay))[None])[0].numpy())
+                outputs.append(head.double()(torch.from_numpy(features(copy, centres, decay))[None])[0].numpy())
         total = total + outputs[1] - outputs[0]
     return total

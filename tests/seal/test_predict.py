@@ -14,8 +14,7 @@ from cisweave.seal.predict import predict, score_variants
 from cisweave.seal.profiles import profile_tss, read_profiles
 from cisweave.sequence import Genome
 from cisweave.tables.ledger import read_ledger
-
-from . import plain
+from tests.seal import plain
 
 SHAPE = {"tracks": 3, "channels": [4, 4, 6, 6, 8, 8], "hidden": 12, "window": 400}
 GEOMETRY = ProfileSettings(bins=8)
@@ -45,16 +44,39 @@ def world(tmp_path_factory):
 
 def variant_table(contig):
     """Substitutions, insertions and deletions near both genes, one of them at a TSS and one past the tiled range."""
-    cases = [(2500, 1, "T"), (2400, 1, "G"), (2733, 3, "A"), (3399, 1, "ACGTA"), (3412, 40, "C"), (4150, 1, "AT"), (1650, 1, "C")]
+    cases = [
+        (2500, 1, "T"),
+        (2400, 1, "G"),
+        (2733, 3, "A"),
+        (3399, 1, "ACGTA"),
+        (3412, 40, "C"),
+        (4150, 1, "AT"),
+        (1650, 1, "C"),
+    ]
     rows = []
     for number, (pos, length, alt) in enumerate(cases):
         gene = GENES.iloc[(GENES.tss - pos).abs().argmin()]
         ref = contig[pos - 1 : pos - 1 + length]
         rows.append(
-            {"record": number + 1, "allele": 1, "name": ".", "source_chrom": "chr1", "source_pos": pos, "source_ref": ref,
-             "source_alt": alt, "chrom": "chr1", "pos": pos, "ref": ref, "alt": alt, "gene_id": gene.gene_id,
-             "gene_strand": gene.strand, "tss": gene.tss, "dist_to_tss": pos - gene.tss, "reference_genome_match": True}
-        )  # fmt: skip
+            {
+                "record": number + 1,
+                "allele": 1,
+                "name": ".",
+                "source_chrom": "chr1",
+                "source_pos": pos,
+                "source_ref": ref,
+                "source_alt": alt,
+                "chrom": "chr1",
+                "pos": pos,
+                "ref": ref,
+                "alt": alt,
+                "gene_id": gene.gene_id,
+                "gene_strand": gene.strand,
+                "tss": gene.tss,
+                "dist_to_tss": pos - gene.tss,
+                "reference_genome_match": True,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -89,10 +111,19 @@ def test_scores_equal_the_plain_ones(world):
 def run(folder, table, **changes):
     table.to_parquet(folder / "variants.parquet")
     files = {name: folder / name for name in ("effects.parquet", "effects.tsv", "chromatin.parquet", "rejected.tsv")}
-    options = {"variants": folder / "variants.parquet", "fasta": folder / "genome.fa", "profiles": folder / "profiles.h5",
-               "chromatin": folder / "chromatin", "model": folder / "model", "out": files["effects.parquet"],
-               "tsv": files["effects.tsv"], "chromatin_effects": files["chromatin.parquet"],
-               "rejected": files["rejected.tsv"], "settings": SHIFTS, "device": "cpu"}  # fmt: skip
+    options = {
+        "variants": folder / "variants.parquet",
+        "fasta": folder / "genome.fa",
+        "profiles": folder / "profiles.h5",
+        "chromatin": folder / "chromatin",
+        "model": folder / "model",
+        "out": files["effects.parquet"],
+        "tsv": files["effects.tsv"],
+        "chromatin_effects": files["chromatin.parquet"],
+        "rejected": files["rejected.tsv"],
+        "settings": SHIFTS,
+        "device": "cpu",
+    }
     predict(**(options | changes))
     return files
 
@@ -105,8 +136,17 @@ def test_seal_table_and_balanced_books(world):
     files = run(folder, table)
     header, *lines = files["effects.tsv"].read_text().splitlines()
     assert header.split("\t") == [
-        "chrom", "pos", "ref", "alt", "gene_strand", "gene_id", "dist_to_tss", "reference_genome_match", "Liver", "Brain",
-    ]  # fmt: skip
+        "chrom",
+        "pos",
+        "ref",
+        "alt",
+        "gene_strand",
+        "gene_id",
+        "dist_to_tss",
+        "reference_genome_match",
+        "Liver",
+        "Brain",
+    ]
     assert lines[0].split("\t")[:8] == ["chr1", "2500", contig[2499], "T", "+", "G1", "0", "True"]
     assert all(len(value.split(".")[1]) == 5 for line in lines for value in line.split("\t")[8:])
     ledger = read_ledger(files["rejected.tsv"])

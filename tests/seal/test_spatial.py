@@ -28,7 +28,18 @@ def test_distance_zero_counts_on_both_sides():
 
 @pytest.mark.parametrize(
     ("distance", "index"),
-    [(-20800, 0), (-19800, 0), (-200, 98), (-199, 99), (0, 99), (1, 100), (200, 100), (201, 101), (20000, 199), (20800, 199)],
+    [
+        (-20800, 0),
+        (-19800, 0),
+        (-200, 98),
+        (-199, 99),
+        (0, 99),
+        (1, 100),
+        (200, 100),
+        (201, 101),
+        (20000, 199),
+        (20800, 199),
+    ],
 )
 def test_published_bins_of_distances(distance, index):
     assert bin_of_distance(np.array([distance]))[0] == index
@@ -47,7 +58,9 @@ def plain_features(profile, centres):
 
 def test_features_against_the_plain_sum():
     profile = np.random.default_rng(0).random((200, 3))
-    np.testing.assert_allclose(spatial_features(profile[None], DECAY)[0], plain_features(profile, bin_centres()), rtol=1e-6)
+    np.testing.assert_allclose(
+        spatial_features(profile[None], DECAY)[0], plain_features(profile, bin_centres()), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("distance", [-20800, -19950, -733, -200, -1, 0, 1, 150, 200, 12345, 20800])

@@ -155,7 +155,7 @@ def mutations(
     from cisweave.report.mutations import run_mutations, tiny_world
     from cisweave.simulate import build_world
 
-    set_threads(threads)
+    set_threads(threads or 1)
     result = run_mutations(tiny_world(cache, build_world), out)
     stop_at(result["missed"], f"not every defect was caught, see {out}")
 

@@ -157,13 +157,17 @@ def haplotype_windows(
     )
 
 
-def predict_expression(model: LoadedModel, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Predicted ln expression (variants, contexts) of spatial features (variants, features)."""
+def predict_expression(model: LoadedModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Predicted ln expression (variants, contexts) of spatial features (variants, features).
+
+    In float64: the score is a small difference of two such predictions, and thousands of features in float32 would
+    leave rounding of 1e-5 in it.
+    """
     import torch
 
     with torch.inference_mode():
-        predicted: torch.Tensor = model.module(torch.from_numpy(features).to(model.device))
-    expression: NDArray[np.float32] = predicted.cpu().numpy()
+        predicted: torch.Tensor = model.module.double()(torch.from_numpy(features).to(model.device))
+    expression: NDArray[np.float64] = predicted.cpu().numpy()
     return expression
 
 

@@ -59,7 +59,7 @@ def replace_bin(
     decay: Sequence[float],
     bins: int = 200,
     bin_size: int = 200,
-) -> NDArray[np.float32]:
+) -> Floats:
     """Features of genes in which one bin was replaced by a variant-centred prediction, in closed form.
 
     The bin that holds the variant gives up its row of the profile and its place: the new row stands at the exact
@@ -80,10 +80,10 @@ def replace_bin(
     Returns
     -------
     numpy.ndarray
-        float32 (variants, basis * tracks).
+        float64 (variants, basis * tracks), so that the small difference of two alleles survives.
     """
     regular = bin_centres(bins, bin_size)[bin_of_distance(distance, bins, bin_size)]
     removed = basis_weights(regular, decay).T[:, :, None] * bin_profile.astype(np.float64)[:, None, :]
     added = basis_weights(distance, decay).T[:, :, None] * allele_profile.astype(np.float64)[:, None, :]
     change = (added - removed).reshape(len(distance), -1)
-    return (gene_features.astype(np.float64) + change).astype(np.float32)
+    return gene_features.astype(np.float64) + change

@@ -1,0 +1,96 @@
+"""The strongest variants, and the alleles that were not scored."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cisweave.report import figures
+from cisweave.report.blocks import Block, Column, Figure, Heading, Table, Text
+from cisweave.report.data import ReportData
+
+MOST_VARIANTS = 100
+LONGEST_ALLELE = 12
+UNASSIGNED = "unassigned"
+EVENTS = {"breaks": "breaks", "makes": "makes", "none": ""}
+
+
+def variants_section(data: ReportData) -> list[Block]:
+    """Top variants with gene, context, effect and motif."""
+    variants = data.variants
+    if variants.empty:
+        return []
+    strand = variants.gene_strand.map({"-": -1}).fillna(1)
+    figure = figures.effects_by_distance(variants.dist_to_tss * strand, variants.effect.astype(float))
+    caption = (
+        f"Effect of {len(variants):,} alleles in the context where it is strongest (alternative minus reference, "
+        "ln expression; red raises, blue lowers expression) by distance to the closest TSS, negative upstream."
+    )
+    return [
+        Figure(figure, caption, "Variant effect by distance to the transcription start site"),
+        top_table(variants.head(MOST_VARIANTS), data.motif_effects),
+    ]
+
+
+def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
+    """The table of top variants."""
+    events = motif_effects[["record", "allele", "event", "motif"]].drop_duplicates(["record", "allele"])
+    table = variants.merge(events.astype({"record": "int64", "allele": "int64"}), on=["record", "allele"], how="left")
+    motif = table.motif.where(~table.motif.isin([UNASSIGNED, ""]) & table.motif.notna(), "a motif without a name")
+    event = table.event.map(EVENTS).fillna("")
+    shown = table.assign(
+        rank=range(1, len(table) + 1),
+        place=[f"{chrom}:{pos:,}" for chrom, pos in zip(table.chrom, table.pos, strict=True)],
+        alleles=[f"{shorten(ref)} → {shorten(alt)}" for ref, alt in zip(table.ref, table["alt"], strict=True)],
+        event=(event + " " + motif).where(event != "", ""),
+        distance=table.dist_to_tss * table.gene_strand.map({"-": -1}).fillna(1),
+    )
+    strongest = float(shown.effect.abs().max()) or 1.0
+    columns = [
+        Column("rank", "#", ".0f"),
+        Column("place", "variant (1-based)", "code"),
+        Column("alleles", "REF → ALT", "code"),
+        Column("gene_id", "gene"),
+        Column("distance", "distance to TSS (bp)", "+,.0f"),
+        Column("context", "strongest context"),
+        Column("effect", "effect (ln expression)", "+.3f", bar=strongest),
+        Column("event", "motif"),
+    ]
+    caption = (
+        f"The {len(shown)} strongest alleles by absolute effect. Distance is in gene orientation, negative upstream. "
+        "Motifs are given where the allele was attributed: what the variant breaks or makes."
+    )
+    return Table.of(shown, columns, caption, search=True, tall=True)
+
+
+def shorten(bases: str) -> str:
+    """An allele that fits into a column."""
+    if len(bases) <= LONGEST_ALLELE:
+        return bases
+    return f"{bases[: LONGEST_ALLELE - 4]}… ({len(bases)} bp)"
+
+
+def rejects_section(data: ReportData) -> list[Block]:
+    """How many alleles were rejected, where and why."""
+    blocks: list[Block] = []
+    for context_set, summary in data.ledgers.items():
+        balance = (
+            f"{summary['alleles']:,} alleles of {summary['records']:,} records were read: "
+            f"{summary['scored']:,} scored, {summary['rejected']:,} rejected. The books balance."
+        )
+        blocks += [Heading(f"Context set {context_set}"), Text(balance)]
+        if summary["reasons"]:
+            blocks.append(reason_table(summary))
+    return blocks
+
+
+def reason_table(summary: dict[str, dict[str, str]]) -> Table:
+    """Rejected alleles per reason."""
+    explanations = summary.get("explanations", {})
+    frame = pd.DataFrame(
+        [
+            {"reason": reason, "alleles": count, "meaning": explanations.get(reason, "")}
+            for reason, count in summary["reasons"].items()
+        ]
+    ).sort_values(["alleles", "reason"], ascending=[False, True], kind="stable")
+    columns = [Column("reason", "reason", "code"), Column("alleles", "alleles", ",.0f"), Column("meaning", "meaning")]
+    return Table.of(frame, columns, "Rejected alleles by reason.")
