@@ -86,7 +86,9 @@ def test_q_values_are_benjamini_hochberg_over_corrected_p_values() -> None:
 
 def table_of(count: int) -> pd.DataFrame:
     frame = pd.DataFrame({"seqlet_id": range(count), "item_id": 0, "locus_id": 0, "track": "t", "start": 0, "end": 9})
-    frame = frame.assign(core_start=2, core_end=7, chrom="c", sign="+", attribution=1.0, p_value=0.1, called_at=0.1)
+    frame = frame.assign(
+        core_start=2, core_end=7, chrom="c", sign="+", weights="9" * 9, attribution=1.0, p_value=0.1, called_at=0.1
+    )
     return typed(frame.assign(tangermeme_version="x"), SEQLET_COLUMNS)
 
 

@@ -71,7 +71,7 @@ TINY_ATTRIBUTION = AttributionSettings(shuffles=10)
 GENES = 16
 """TSS that are profiled anew for the probe of profiles."""
 
-VARIANTS = 24
+VARIANTS = 100
 """Motif-breaking variants that are attributed for the probe of attributions."""
 
 Builder = Callable[[Path, str, int], object]
@@ -125,8 +125,8 @@ class Tiny:
         return probes.Subject(model, factors, self.fasta, self.world.test_chromosomes)
 
     def variants(self) -> pd.DataFrame:
-        """The good variants of the test contigs, each with the closest gene."""
-        table = self.world.effects[self.world.effects.chrom.isin(self.world.test_chromosomes)]
+        """The good variants, each with the closest gene."""
+        table = self.world.effects
         ordered = table.assign(away=table.dist_to_tss.abs()).sort_values(["record", "allele", "away"], kind="stable")
         closest = ordered.drop_duplicates(["record", "allele"]).reset_index(drop=True)
         strand = profiles.read_profiles(self.profiles).genes.set_index("gene_id").strand
@@ -225,7 +225,7 @@ def measure_attributions(tiny: Tiny) -> probes.Probe:
     found.locus_id, found.track = loci.locus_id.to_numpy(), loci.tracks.tolist()
     probe = probes.attribution_probe(found, loci, tiny.world.effects, tiny.world.instances, tiny.world.tracks)
     if probe is None:
-        raise CisweaveError("the tiny world has too few motif-breaking variants on its test contigs")
+        raise CisweaveError("the tiny world has too few motif-breaking variants")
     return probe
 
 

@@ -32,6 +32,8 @@ from cisweave.tables.receipts import write_receipt
 logger = get_logger(__name__)
 
 UNASSIGNED = "unassigned"
+MIN_EDGE_WEIGHT = 4
+"""Flanks are cut back to the outermost base of at least this weight (of 9)."""
 MATCH_COLUMNS: dict[str, str] = {
     "rank": "int64",
     "motif_idx": "int64",
@@ -87,7 +89,7 @@ def annotate_seqlets(
     settings: AnnotationSettings | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Match every seqlet's sequence, flanks included, with a motif database and write the annotated table.
+    """Match every seqlet with a motif database and write the annotated table.
 
     Parameters
     ----------
@@ -107,7 +109,9 @@ def annotate_seqlets(
     database, names = read_database(motifs, table)
     with open_store(sequences, "extracted sequences") as store:
         codes = store["codes"][:] if len(called) else np.empty((0, 0), dtype=np.uint8)
-    matches = match_seqlets(seqlet_one_hot(called, codes), database, settings.nearest, threads)
+    queries, trimmed = seqlet_queries(called, codes)
+    matches = match_seqlets(queries, database, settings.nearest, threads)
+    matches.offset -= trimmed[:, None]
     annotated = annotation_table(called, matches, names, settings)
     write_parquet(annotated, out)
     write_tsv(annotated, tsv, float_format="%.6g")
@@ -137,13 +141,34 @@ def read_database(motifs: str | Path, table: str | Path) -> tuple[list[Motif], p
     return database, names
 
 
-def seqlet_one_hot(seqlets: pd.DataFrame, codes: Codes) -> list[NDArray[np.float64]]:
-    """One-hot (4, width) of each seqlet's sequence, flanks included."""
-    letters = np.vstack([np.eye(4), np.zeros(4)])
-    return [
-        np.ascontiguousarray(letters[codes[locus, start:end]].T)
-        for locus, start, end in zip(seqlets.locus_id, seqlets.start, seqlets.end, strict=True)
-    ]
+def seqlet_queries(seqlets: pd.DataFrame, codes: Codes) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
+    """What is looked up for each seqlet: its sequence as a PWM (4, width) in which a base counts by its contribution.
+
+    A base of weight w (0 to 1) has probability w + (1 - w) / 4, the others (1 - w) / 4. The bare sequence would give
+    every base the same say, those the model ignores too, and a motif with free positions is lost among hundreds.
+    Flanks without weight are cut off: near-uniform columns make Tomtom's p-values too small.
+
+    Returns
+    -------
+    queries
+        One PWM per seqlet.
+    trimmed
+        Bases (seqlets,) cut off on the left.
+    """
+    queries, trimmed = [], np.zeros(len(seqlets), dtype=np.int64)
+    columns = ["locus_id", "start", "end", "core_start", "core_end", "weights"]
+    for number, seqlet in enumerate(seqlets[columns].itertuples(index=False, name=None)):
+        locus, start, _, core_start, core_end, digits = seqlet
+        level = np.frombuffer(digits.encode(), dtype=np.uint8).astype(np.int64) - ord("0")
+        heavy = np.flatnonzero(level >= MIN_EDGE_WEIGHT)
+        first = min([core_start - start, *heavy[:1]])
+        last = max([core_end - start, *(heavy[-1:] + 1)])
+        weight = level[first:last] / 9
+        query = np.repeat((1 - weight)[None] / 4, 4, axis=0)
+        query[codes[locus, start + first : start + last], np.arange(last - first)] += weight
+        queries.append(query)
+        trimmed[number] = first
+    return queries, trimmed
 
 
 def match_seqlets(

@@ -38,13 +38,19 @@ SEQLET_COLUMNS: dict[str, str] = {
     "g_end": "Int64",
     "sign": "str",
     "attribution": "float64",
+    "weights": "str",
     "p_value": "float64",
     "called_at": "float64",
     "tangermeme_version": "str",
 }
 """``start, end`` are window-relative with flanks, ``core_start, core_end`` as called; ``g_start, g_end`` are ``start,
 end`` on the genome (0-based half-open), empty where an end lies in inserted bases; ``attribution`` is the sum over the
-core (logits); ``p_value`` ranks spans within one call and one version of tangermeme, it is no error rate."""
+core (logits); ``weights`` has a digit per base from ``start`` to ``end``: 0 contributes nothing, or against the sign, 9
+as much as the strong bases of the core; ``p_value`` ranks spans within one call and one version of tangermeme, it is
+no error rate."""
+
+STRONG_QUANTILE = 0.8
+"""The contribution that counts as full, as a quantile over the core."""
 
 
 def call_seqlets(
@@ -168,10 +174,31 @@ def place_seqlets(
     )
     sums = np.concatenate([np.zeros((len(store), 1)), store.projected.cumsum(axis=1, dtype=np.float64)], axis=1)
     seqlets["attribution"] = sums[row, seqlets.core_end] - sums[row, seqlets.core_start]
+    seqlets["weights"] = base_weights(seqlets, store.projected[row])
     seqlets["g_start"], seqlets["g_end"] = genome_spans(seqlets, loci)
     seqlets = seqlets[(loci.kind.to_numpy()[locus_id] != "background")].reset_index(drop=True)
     seqlets["seqlet_id"] = np.arange(len(seqlets))
     return typed(seqlets, SEQLET_COLUMNS)
+
+
+def base_weights(seqlets: pd.DataFrame, projected: NDArray[np.float32]) -> list[str]:
+    """A digit 0 to 9 per base of each seqlet: its contribution in the seqlet's direction over that of strong bases.
+
+    Parameters
+    ----------
+    seqlets
+        Columns ``start``, ``end``, ``core_start``, ``core_end``, ``sign``.
+    projected
+        (seqlets, length), the attributions of each seqlet's item.
+    """
+    weights = []
+    places = seqlets[["start", "end", "core_start", "core_end", "sign"]].itertuples(index=False, name=None)
+    for values, (start, end, core_start, core_end, sign) in zip(projected, places, strict=True):
+        directed = np.maximum(values if sign == "+" else -values, 0)
+        strong = max(float(np.quantile(directed[core_start:core_end], STRONG_QUANTILE)), 1e-12)
+        digits = np.rint(np.minimum(directed[start:end] / strong, 1) * 9).astype(int)
+        weights.append("".join(map(str, digits)))
+    return weights
 
 
 def genome_spans(seqlets: pd.DataFrame, loci: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
