@@ -20,6 +20,7 @@ from cisweave.seqlets.annotate import (
     annotation_table,
     match_seqlets,
     seqlet_q_values,
+    seqlet_queries,
 )
 from cisweave.seqlets.call import SEQLET_COLUMNS
 from cisweave.seqlets.table import typed
@@ -66,6 +67,46 @@ def test_offset_overlap_and_strand_are_those_of_the_seqlet_in_the_motif(jaspar: 
     assert ("-" if matches.reverse[0, rank] else "+") == strand
     assert matches.offset[0, rank] == (2 if strand == "+" else 1)
     assert (np.diff(matches.p_value[0]) >= 0).all()
+
+
+def test_a_base_counts_by_its_contribution_and_flanks_without_any_are_cut() -> None:
+    codes = np.array([[0, 0, 1, 2, 3, 3, 0, 1, 2, 3]], dtype=np.uint8)
+    frame = table_of(1).assign(start=1, end=9, core_start=3, core_end=7, weights="05093099"[:8])
+    (query,), trimmed = seqlet_queries(frame, codes)
+    # Base 1 (weight 0) goes, base 2 (5) stays; base 5 (0) is inside the core and free; bases 7 and 8 (9) stay.
+    assert trimmed.tolist() == [1]
+    assert query.shape == (4, 7)
+    np.testing.assert_allclose(query.sum(axis=0), 1)
+    np.testing.assert_allclose(query[:, 0], [1 / 9, 5 / 9 + 1 / 9, 1 / 9, 1 / 9])
+    np.testing.assert_allclose(query[:, 1], [0.25] * 4)
+    np.testing.assert_allclose(query[:, 2], [0, 0, 0, 1])
+
+
+def test_a_core_is_looked_up_whole_whatever_its_weights() -> None:
+    frame = table_of(1).assign(start=0, end=8, core_start=2, core_end=6, weights="00000000")
+    (query,), trimmed = seqlet_queries(frame, np.zeros((1, 8), dtype=np.uint8))
+    assert (trimmed[0], query.shape[1]) == (2, 4)
+
+
+def test_weights_name_motifs_that_the_bare_sequence_does_not(jaspar: list[Motif]) -> None:
+    motif = next(motif for motif in jaspar if motif.matrix_id == "MA0139.2")
+    rng = np.random.default_rng(1)
+    width = motif.width
+    codes = np.stack([[rng.choice(4, p=column) for column in motif.pwm.T] for _ in range(60)]).astype(np.uint8)
+    columns = np.arange(width)
+    information = 2 + (motif.pwm * np.log2(np.maximum(motif.pwm, 1e-9))).sum(axis=0)
+    odds = np.log2(np.maximum(motif.pwm[codes, columns], 0.01) / 0.25)
+    digits = np.rint(np.clip(np.minimum(odds, information) / 1.5, 0, 1) * 9).astype(int)
+    frame = pd.concat([table_of(1)] * 60, ignore_index=True)
+    frame = frame.assign(locus_id=range(60), start=0, end=width, core_start=0, core_end=width)
+    named = {}
+    for kind, weights in {"weighted": ["".join(map(str, row)) for row in digits], "bare": ["9" * width] * 60}.items():
+        queries, _ = seqlet_queries(frame.assign(weights=weights), codes)
+        matches = match_seqlets(queries, jaspar)
+        right = [jaspar[index].name == "CTCF" for index in matches.motif[:, 0]]
+        named[kind] = np.mean(np.array(right) & (seqlet_q_values(matches.p_value[:, 0], len(jaspar)) <= 0.05))
+    assert named["weighted"] >= 0.9
+    assert named["weighted"] > named["bare"] + 0.3
 
 
 def test_trap_13_random_sequences_stay_unassigned(jaspar: list[Motif]) -> None:

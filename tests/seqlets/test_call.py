@@ -10,7 +10,7 @@ import pytest
 
 from cisweave.config import CallingSettings
 from cisweave.genome.extract import extract_codes
-from cisweave.seqlets.call import SEQLET_COLUMNS, call_items, call_seqlets, scale_tracks, without_overlaps
+from cisweave.seqlets.call import SEQLET_COLUMNS, base_weights, call_items, call_seqlets, scale_tracks, without_overlaps
 from cisweave.seqlets.stores import Attributions, read_attributions, write_attributions
 from cisweave.seqlets.table import LOCI_COLUMNS, read_loci, typed
 from cisweave.tables.frames import write_tsv
@@ -77,6 +77,13 @@ def test_both_signs_are_called_where_they_stand_with_core_and_flanks_exact(tmp_p
     assert first.attribution == pytest.approx(
         float(store.projected[row, first.core_start : first.core_end].sum()), rel=1e-5
     )
+
+
+def test_weights_are_digits_in_the_direction_of_the_seqlet() -> None:
+    values = np.array([[0.0, -1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 2.0]] * 2, dtype=np.float32)
+    spans = pd.DataFrame({"start": 0, "end": 8, "core_start": 2, "core_end": 7, "sign": ["+", "-"]}, index=[0, 1])
+    assert base_weights(spans, values)[0] == "00499999"
+    assert base_weights(spans.assign(core_start=1, core_end=2), values)[1] == "09000000"
 
 
 def test_flanks_are_clipped_at_the_window_and_the_core_is_kept(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ ChromatinEffects = Annotated[
     list[Path] | None,
     typer.Option(help="Chromatin effects (Parquet: alt - ref probability, a column per track); once per context set."),
 ]
-Annotated_ = Annotated[Path, typer.Option("--annotated", help="Annotated seqlets (Parquet).")]
+AnnotatedSeqlets = Annotated[Path, typer.Option("--annotated", help="Annotated seqlets (Parquet).")]
 
 
 @app.command()
@@ -57,7 +57,7 @@ def attribute(
     out: Annotated[
         Path,
         typer.Option(
-            help="Attributions (HDF5) to write: projected (items, length) and hypothetical (items, 4, length; A C G T), "
+            help="Attributions (HDF5) to write: projected (items, length), hypothetical (items, 4, length; A C G T), "
             "in logits; an item is one locus x track."
         ),
     ],
@@ -137,7 +137,7 @@ def annotate(
 
 @app.command()
 def motif_effects(
-    annotated: Annotated_,
+    annotated: AnnotatedSeqlets,
     loci: Loci,
     out: Annotated[
         Path, typer.Option(help="Table (TSV) to write: per variant its strongest context and the motif broken or made.")

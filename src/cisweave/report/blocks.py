@@ -100,7 +100,8 @@ class Column:
     label
         Heading; the unit belongs here.
     form
-        ``text``, ``code``, ``status`` (good or bad, shown as a light) or a format such as ``.3f`` or ``+.2f``.
+        ``text``, ``prose`` (text that may run over several lines), ``code``, ``status`` (good or bad, shown as a
+        light) or a format such as ``.3f`` or ``+.2f``.
     bar
         Draw a bar from 0 to this value behind the number.
     """
@@ -113,7 +114,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether the column holds numbers."""
-        return self.form not in ("text", "code", "status")
+        return self.form not in ("text", "prose", "code", "status")
 
 
 @dataclass(frozen=True)

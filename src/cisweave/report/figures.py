@@ -76,8 +76,8 @@ def grid_shape(count: int, columns: int) -> tuple[int, int]:
 
 def training_curves(histories: Mapping[str, pd.DataFrame]) -> bytes:
     """Training and validation loss per epoch, one panel a model; validation AUC on a second axis if logged."""
-    rows, columns = grid_shape(len(histories), 3)
-    with panels(rows, columns, 3.5 * columns, 2.5 * rows) as (figure, axes):
+    rows, columns = grid_shape(len(histories), 2 if len(histories) in (2, 4) else 3)
+    with panels(rows, columns, 3.5 * max(columns, 2), 2.5 * rows) as (figure, axes):
         for ax, (name, history) in zip(axes, histories.items(), strict=False):
             draw_history(ax, name, history)
         for ax in axes[len(histories) :]:

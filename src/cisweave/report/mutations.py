@@ -215,6 +215,12 @@ def measure_effects(tiny: Tiny) -> probes.Probe:
     return probes.effect_probe(variants, pd.concat([variants[["record", "allele"]], changes], axis=1), subject)
 
 
+def measure_loci(tiny: Tiny) -> probes.Probe:
+    """The locus probe on sequences extracted anew for motif-breaking variants."""
+    loci = breaking_loci(tiny, tiny.subject().window)
+    return probes.locus_probe(loci, extract.extract_codes(loci, tiny.fasta), tiny.fasta)
+
+
 def measure_attributions(tiny: Tiny) -> probes.Probe:
     """The attribution probe on attributions made anew for motif-breaking variants."""
     subject = tiny.subject()
@@ -290,6 +296,25 @@ def permuted_model(tiny: Tiny) -> LoadedModel:
     first = next(layer for layer in loaded.module.modules() if isinstance(layer, torch.nn.Conv1d))
     first.weight.data = first.weight.data[:, [0, 2, 1, 3]]
     return loaded
+
+
+def reversal_model(tiny: Tiny) -> LoadedModel:
+    """The model as it would be if training had flipped windows without complementing them: both ways count."""
+    import torch
+
+    class Either(torch.nn.Module):
+        """The larger logit of a window read forwards and backwards."""
+
+        def __init__(self, network: torch.nn.Module):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """Logits (batch, tracks)."""
+            return torch.maximum(self.network(x), self.network(x.flip(-1)))
+
+    loaded = load_model(tiny.folder / "chromatin")
+    return LoadedModel(Either(loaded.module).eval(), loaded.spec, loaded.folder, loaded.device)
 
 
 def agct_codes() -> NDArray[np.uint8]:
@@ -395,6 +420,12 @@ MUTATIONS = [
         lambda: patch.object(prediction, "reverse_complement", unchanged),
     ),
     Mutation(
+        "strand_in_training",
+        "training flips windows without complementing them",
+        of_subject(probes.decoy_probe),
+        lambda: patch.object(Tiny, "model", reversal_model),
+    ),
+    Mutation(
         "channels_in_training",
         "training and prediction share the channel order A, G, C, T",
         of_subject(probes.channel_probe),
@@ -439,8 +470,14 @@ MUTATIONS = [
     Mutation(
         "loci_off_by_one",
         "attributed haplotypes lie one base beside the coordinates of their locus",
-        measure_attributions,
+        measure_loci,
         lambda: patch.object(extract, "allele_window", shifted_window(1)),
+    ),
+    Mutation(
+        "attributions_off_by_six",
+        "what is attributed lies six bases beside the coordinates of its locus",
+        measure_attributions,
+        lambda: patch.object(extract, "allele_window", shifted_window(6)),
     ),
     Mutation(
         "vcf_position_off_by_one",

@@ -1,22 +1,27 @@
-"""Naming spans of loci by the workflow's own motif annotation, in memory."""
+"""Naming spans of loci by the workflow's own motif annotation."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cisweave.config import AnnotationSettings
-from cisweave.seqlets.annotate import annotation_table, match_seqlets, read_database, seqlet_one_hot
-from cisweave.seqlets.stores import open_store
+from cisweave.seqlets.annotate import annotate_seqlets
+from cisweave.seqlets.call import SEQLET_COLUMNS
+from cisweave.tables.frames import write_tsv
 
 if TYPE_CHECKING:
     from cisweave.report.baselines import Namer
 
+FULL_WEIGHT = "9"
+"""Digit of a base that counts in full; a placed span has no attributions to weigh its bases by."""
+
 
 def tomtom_namer(sequences: str | Path, motifs: str | Path, table: str | Path, settings: AnnotationSettings) -> Namer:
-    """A function that names a seqlet table as ``cisweave seqlets annotate`` does.
+    """A function that names a seqlet table as ``cisweave seqlets annotate`` does, every base counting in full.
 
     Parameters
     ----------
@@ -25,17 +30,17 @@ def tomtom_namer(sequences: str | Path, motifs: str | Path, table: str | Path, s
     motifs, table
         The prepared database.
     """
-    database, names = read_database(motifs, table)
-    with open_store(sequences, "extracted sequences") as store:
-        codes = store["codes"][:]
 
     def name(seqlets: pd.DataFrame) -> pd.Series[str]:
         if seqlets.empty:
             return pd.Series(dtype="str")
-        seqlets = seqlets.reset_index(drop=True)
-        matches = match_seqlets(seqlet_one_hot(seqlets, codes), database, settings.nearest)
-        annotated = annotation_table(seqlets, matches, names, settings)
-        best = annotated[annotated["rank"] == 1]
-        return best.matrix_id.where(best.assigned, "").reset_index(drop=True)
+        weights = [FULL_WEIGHT * length for length in (seqlets.end - seqlets.start).tolist()]
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "seqlets.tsv"
+            write_tsv(seqlets.assign(weights=weights)[list(SEQLET_COLUMNS)], path)
+            out, tsv = path.with_name("annotated.parquet"), path.with_name("annotated.tsv")
+            annotated = annotate_seqlets(path, sequences, motifs, table, out, tsv, settings)
+        best = annotated[annotated["rank"] == 1].reset_index(drop=True)
+        return best.matrix_id.where(best.assigned, "")
 
     return name

@@ -30,7 +30,7 @@ from cisweave.report.naming import tomtom_namer
 from cisweave.report.world import World, read_world
 from cisweave.seal.profiles import ProfileStore, read_profiles
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
-from cisweave.seqlets.stores import read_attributions
+from cisweave.seqlets.stores import read_attributions, read_sequences
 from cisweave.seqlets.table import read_loci
 from cisweave.sequence import Genome
 from cisweave.tables.frames import read_table
@@ -266,6 +266,7 @@ def run_probes(files: TruthFiles, world: World, seed: int, device: DeviceName) -
             probes.effect_probe(table, read_table(path), subject)
             for table, path in zip(effects[:1], files.chromatin_effects[:1], strict=True)
         ),
+        loci_sequences(files),
         *attribution(files, world),
         probes.split_probe(evaluations, specs, world.test_chromosomes),
         leakage(files, world, seed),
@@ -273,6 +274,14 @@ def run_probes(files: TruthFiles, world: World, seed: int, device: DeviceName) -
     for probe in found:
         logger.info("probe %s: %s (%.6g, bound %.6g)", probe.name, outcome(probe), probe.value, probe.bound)
     return found
+
+
+def loci_sequences(files: TruthFiles) -> probes.Probe:
+    """The locus probe on the loci, their sequences and their seqlets."""
+    loci = read_loci(files.loci)
+    annotated = read_table(files.annotated, ANNOTATED_COLUMNS)
+    seqlets = annotated[annotated["rank"] == 1]
+    return probes.locus_probe(loci, read_sequences(files.sequences, loci), files.fasta, seqlets)
 
 
 def attribution(files: TruthFiles, world: World) -> list[probes.Probe]:

@@ -124,11 +124,11 @@ class ChromatinModule(TrainedModule):
 
     def __init__(self, network: Beluga, settings: ChromatinSettings, total_steps: int, seed: int):
         super().__init__(network, seed)
-        from torchmetrics.classification import MultilabelAUROC
+        from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
         self.settings = settings
         self.total_steps = total_steps
-        self.auc = MultilabelAUROC(network.tracks, average="none")
+        self.auc = BinaryAUROC() if network.tracks == 1 else MultilabelAUROC(network.tracks, average="none")
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Loss of one batch."""

@@ -33,6 +33,10 @@ logger = get_logger(__name__)
 
 VARIANT_VIEW = 80
 """Bases drawn around a variant."""
+PROMOTER_VIEW = 200
+"""Most bases drawn of a promoter, around the middle of its core."""
+FAINT = 0.2
+"""Seqlets without a name and below this share of the row's strongest are not marked."""
 DPI = 110
 ROW_HEIGHT = 1.35
 """Inches per row."""
@@ -178,7 +182,9 @@ def promoter_figures(
     for _, locus in promoters.iterrows():
         if len(entries) == count:
             break
-        core = int(locus.core_start), int(locus.core_end)
+        middle = (int(locus.core_start) + int(locus.core_end)) // 2
+        width = min(PROMOTER_VIEW, int(locus.core_end - locus.core_start))
+        start = middle - width // 2
         tracks = [
             track for track in locus.tracks.split(",") if find_item(store, int(locus.locus_id), track) is not None
         ]
@@ -186,11 +192,11 @@ def promoter_figures(
         for track in tracks:
             item = find_item(store, int(locus.locus_id), track)
             assert item is not None
-            rows.append(make_row(store, item, seqlets, track, core[0], core[1] - core[0]))
+            rows.append(make_row(store, item, seqlets, track, start, width))
         if not rows:
             continue
-        first = int(locus.start) + core[0]
-        title = f"promoter of {locus.gene_id}, {locus.chrom}:{first + 1:,}-{first + core[1] - core[0]:,}"
+        first = int(locus.start) + start
+        title = f"promoter of {locus.gene_id}, {locus.chrom}:{first + 1:,}-{first + width:,}"
         file = file_name("promoter", len(entries) + 1, locus.chrom, first + 1, locus.gene_id)
         save_figure(make_figure(title, rows), out / file)
         entries.append(
@@ -229,6 +235,8 @@ def make_row(
     heights = np.zeros((4, len(codes)), dtype=np.float32)
     heights[codes, np.arange(len(codes))] = store.projected[item, start : start + width]
     here = seqlets[(seqlets.item_id == store.item_id[item]) & (seqlets.end > start) & (seqlets.start < start + width)]
+    size = here.attribution.abs()
+    here = here[(here.label != UNASSIGNED) | (size >= FAINT * size.max())]
     return Row(title, heights, here.sort_values("start"), start, shaded)
 
 
@@ -238,7 +246,7 @@ def make_figure(title: str, rows: list[Row]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(
-        figsize=(max(8.0, rows[0].heights.shape[1] / 9), ROW_HEIGHT * len(rows) + 0.5), layout="constrained"
+        figsize=(max(8.0, rows[0].heights.shape[1] / 12), ROW_HEIGHT * len(rows) + 0.5), layout="constrained"
     )
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     axes = np.atleast_1d(figure.subplots(len(rows), 1, squeeze=True))

@@ -1,6 +1,6 @@
 """Sharp probes: one for each defect that scores alone do not see."""
 
-from cisweave.report.probes.alleles import effect_probe, reference_probe, window_probe
+from cisweave.report.probes.alleles import effect_probe, locus_probe, reference_probe, window_probe
 from cisweave.report.probes.attribution import attribution_probe
 from cisweave.report.probes.channel import channel_probe
 from cisweave.report.probes.leakage import FitExpression, SealFit, leakage_probe, split_probe
@@ -22,6 +22,7 @@ __all__ = [
     "factors_of",
     "label_probe",
     "leakage_probe",
+    "locus_probe",
     "position_probe",
     "profile_probe",
     "reference_probe",

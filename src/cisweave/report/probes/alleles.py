@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from cisweave.sequence import Genome, decode, windows
 
 if TYPE_CHECKING:
     import pysam
+
+    from cisweave.sequence.onehot import Codes
 
 SAMPLE = 40
 MAX_EFFECT_DIFFERENCE = 1e-3
@@ -56,6 +58,56 @@ def window_probe(tables: Sequence[pd.DataFrame], fasta: str | Path, window: int,
     meaning = "share of reference and alternative windows equal to windows put together independently"
     value = float(np.mean(right)) if right else np.nan
     return Probe("allele_windows", value, 1.0, "at least", meaning, {"windows": len(right)})
+
+
+def locus_probe(loci: pd.DataFrame, codes: Codes, fasta: str | Path, seqlets: pd.DataFrame | None = None) -> Probe:
+    """Sequences of attributed loci are the bases at their coordinates, and so are seqlets at theirs.
+
+    Parameters
+    ----------
+    loci
+        Locus table; ``start`` is 0-based, ``pos`` 1-based.
+    codes
+        Extracted sequences (loci, length), in the order of ``loci``.
+    seqlets
+        Seqlets with window-relative ``start, end`` and genome ``g_start, g_end``; those on the reference are looked at.
+    """
+    import pysam
+
+    found = [decode(row) for row in codes]
+    window = codes.shape[1] if len(codes) else 0
+    columns = ["chrom", "start", "pos", "ref", "alt", "allele"]
+    with pysam.FastaFile(str(fasta)) as handle:
+        equal = [
+            plain_locus(handle, place, window) == sequence
+            for place, sequence in zip(loci[columns].itertuples(index=False, name=None), found, strict=True)
+        ]
+        spans = [] if seqlets is None else reference_spans(loci, seqlets)
+        same = [
+            read_padded(handle, chrom, g_start, g_end) == found[locus][start:end]
+            for locus, chrom, start, end, g_start, g_end in spans
+        ]
+    meaning = "share of attributed loci and of their seqlets whose bases are those of the FASTA at their coordinates"
+    value = float(np.mean(equal + same)) if equal else np.nan
+    return Probe("loci", value, 1.0, "at least", meaning, {"loci": len(equal), "seqlets": len(same)})
+
+
+def plain_locus(fasta: pysam.FastaFile, place: tuple[Any, ...], window: int) -> str:
+    """The sequence of one locus (contig, start, pos, REF, ALT, allele), written out plainly."""
+    chrom, start, pos, ref, alt, allele = place
+    if not allele:
+        return read_padded(fasta, chrom, start, start + window)
+    return plain_window(
+        fasta, chrom, int(pos), ref, {"ref": ref, "alt": alt}[allele], window, start + window // 2 - pos
+    )
+
+
+def reference_spans(loci: pd.DataFrame, seqlets: pd.DataFrame) -> list[tuple[int, str, int, int, int, int]]:
+    """Seqlets on sequences of the genome: row of the locus, contig, and their place in window and genome."""
+    rows = pd.Series(np.arange(len(loci)), index=loci.locus_id)[(loci.allele != "alt").to_numpy()]
+    here = seqlets[seqlets.locus_id.isin(rows.index) & seqlets.g_start.notna()]
+    places = zip(*(here[name].tolist() for name in ("chrom", "start", "end", "g_start", "g_end")), strict=True)
+    return [(row, *place) for row, place in zip(rows.loc[here.locus_id].tolist(), places, strict=True)]
 
 
 def effect_probe(effects: pd.DataFrame, chromatin_effects: pd.DataFrame, subject: Subject) -> Probe:

@@ -13,7 +13,7 @@ from cisweave.report.probes.subject import Probe
 if TYPE_CHECKING:
     from cisweave.seqlets.stores import Attributions
 
-MAX_OFFSET = 0.75
+MAX_OFFSET = 1.0
 MIN_VARIANTS = 5
 MARGIN = 10
 
@@ -41,8 +41,8 @@ def attribution_probe(
     """The centroid of |attribution(alt) - attribution(ref)| lies on the motif the variant breaks.
 
     Taken from the workflow's own loci, sequences and attributions, over the planted instance and ten bases on
-    each side, in the track of the broken factor. The mean over variants cancels what single windows add, and the mean of
-    the two strands what the motifs' own asymmetry adds. None where fewer than five such variants were attributed.
+    each side, in the track of the broken factor. The mean over variants cancels what single windows add, and the mean
+    of the two strands what the motifs' own asymmetry adds. None where fewer than five such variants were attributed.
 
     Parameters
     ----------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from cisweave.core.files import existing
 from cisweave.report import figures
-from cisweave.report.blocks import Block, Column, Figure, Gallery, Heading, Table, Text
+from cisweave.report.blocks import Block, Column, Figure, Gallery, Heading, Table, Text, number_text
 from cisweave.report.data import ReportData
 
 MOST_MOTIFS = 20
@@ -15,7 +17,12 @@ MOST_MOTIFS = 20
 def logos_section(data: ReportData) -> list[Block]:
     """Attribution logos, reference over alternative."""
     logos = [
-        Figure(existing(path).read_bytes(), f"{entry['title']}.", f"Attribution logo: {entry['title']}")
+        Figure(
+            existing(path).read_bytes(),
+            logo_caption(entry),
+            f"Attribution logo: {entry['title']}",
+            wide=entry["kind"] != "variant",
+        )
         for path, entry in data.logos
     ]
     if not logos:
@@ -25,6 +32,16 @@ def logos_section(data: ReportData) -> list[Block]:
         "seqlets are underlined with the motif they match, the variant is shaded."
     )
     return [Text(intro), Gallery(logos)]
+
+
+def logo_caption(entry: dict[str, Any]) -> str:
+    """What the figure shows."""
+    if entry["kind"] != "variant":
+        return f"{entry['title'][:1].upper()}{entry['title'][1:]}."
+    event = {"breaks": "breaks", "makes": "makes"}.get(entry["event"])
+    what = f"The variant {event} {entry['motif']}" if event else "No motif changes"
+    change = number_text(float(entry["effect"]), "+.2f")
+    return f"{what}; {entry['gene_id']} changes by {change} (ln expression) in {entry['context']}."
 
 
 def motifs_section(data: ReportData) -> list[Block]:

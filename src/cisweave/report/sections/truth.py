@@ -99,7 +99,7 @@ def probe_table(probes: dict[str, dict[str, Any]]) -> Table:
     ]
     columns = [
         Column("probe", "probe", "code"),
-        Column("meaning", "what is measured"),
+        Column("meaning", "what is measured", "prose"),
         Column("value", "value", "code"),
         Column("bound", "must be"),
         Column("passed", "outcome", "status"),

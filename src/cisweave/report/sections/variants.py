@@ -47,17 +47,18 @@ def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
     strongest = float(shown.effect.abs().max()) or 1.0
     columns = [
         Column("rank", "#", ".0f"),
-        Column("place", "variant (1-based)", "code"),
+        Column("place", "variant", "code"),
         Column("alleles", "REF → ALT", "code"),
         Column("gene_id", "gene"),
-        Column("distance", "distance to TSS (bp)", "+,.0f"),
-        Column("context", "strongest context"),
-        Column("effect", "effect (ln expression)", "+.3f", bar=strongest),
+        Column("distance", "to TSS (bp)", "+,.0f"),
+        Column("context", "context"),
+        Column("effect", "effect (ln)", "+.3f", bar=strongest),
         Column("event", "motif"),
     ]
     caption = (
-        f"The {len(shown)} strongest alleles by absolute effect. Distance is in gene orientation, negative upstream. "
-        "Motifs are given where the allele was attributed: what the variant breaks or makes."
+        f"The {len(shown)} strongest alleles by absolute effect (alternative minus reference, ln expression) in the "
+        "context where it is strongest. Positions are 1-based; distance to the TSS is in gene orientation, negative "
+        "upstream. The motif is what the variant breaks or makes, where the allele was attributed."
     )
     return Table.of(shown, columns, caption, search=True, tall=True)
 
@@ -92,5 +93,9 @@ def reason_table(summary: dict[str, dict[str, str]]) -> Table:
             for reason, count in summary["reasons"].items()
         ]
     ).sort_values(["alleles", "reason"], ascending=[False, True], kind="stable")
-    columns = [Column("reason", "reason", "code"), Column("alleles", "alleles", ",.0f"), Column("meaning", "meaning")]
+    columns = [
+        Column("reason", "reason", "code"),
+        Column("alleles", "alleles", ",.0f"),
+        Column("meaning", "meaning", "prose"),
+    ]
     return Table.of(frame, columns, "Rejected alleles by reason.")
