@@ -92,17 +92,17 @@ def test_weighted_loss_by_hand():
 def test_transfer_learning_end_to_end(world, tmp_path):
     first = pretrain(world / "profiles.h5", world / "general.tsv", ["Liver", "Brain"], tmp_path / "general",
                      SETTINGS, QUIET, seed=1, device="cpu")  # fmt: skip
-    second = finetune(world / "profiles.h5", world / "tissue.tsv", ["Cortex"], tmp_path / "general", tmp_path / "tissue",
+    second = finetune(world / "profiles.h5", world / "tissue.tsv", ["Cortex"], tmp_path / "general", tmp_path / "cell",
                       SETTINGS, QUIET, seed=1, device="cpu")  # fmt: skip
     assert first["test"]["spearman_median"] > 0.6
     assert second["test"]["spearman_median"] > 0.5
-    general, tissue = load_model(tmp_path / "general"), load_model(tmp_path / "tissue")
+    general, tissue = load_model(tmp_path / "general"), load_model(tmp_path / "cell")
     assert torch.equal(general.module.shared.weight, tissue.module.shared.weight)
     assert tissue.spec.outputs == ["Cortex"]
     scores = evaluate(
         world / "profiles.h5",
         world / "tissue.tsv",
-        tmp_path / "tissue",
+        tmp_path / "cell",
         tmp_path / "table.tsv",
         tmp_path / "scores.json",
     )
