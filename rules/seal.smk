@@ -7,6 +7,7 @@ rule seal_train_chromatin:
     input:
         fasta=lookup(dpath="genome/fasta", within=config),
         tracks=lookup(dpath="seal/tracks", within=config),
+        peaks=RUN.peaks,
     output:
         weights="<results>/seal/chromatin/weights.safetensors",
         spec="<results>/seal/chromatin/model.yaml",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cisweave.config.check import check_run
-from cisweave.config.load import load_config
+from cisweave.config.load import load_config, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
 from cisweave.simulate import layout
@@ -69,6 +69,14 @@ class Run:
     def expression(self, context_set: str) -> str:
         """Expression table of a context set."""
         return str(self.config.seal.expression[context_set])
+
+    @property
+    def peaks(self) -> list[str]:
+        """Peak files of the chromatin tracks."""
+        if self.config.simulate.enabled:
+            tracks = layout.tracks(self.config.simulate.size)
+            return [str(world_folder(self.config) / f"chromatin/{track}.narrowPeak") for track in tracks]
+        return [str(path) for path in read_tracks(self.config.seal.tracks).values()]
 
     @property
     def first_database(self) -> str:

@@ -17,7 +17,8 @@ from cisweave.core.errors import CisweaveError
 def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A configuration of which every file exists."""
     monkeypatch.chdir(tmp_path)
-    for name in ("genome.fa", "tss.bed", "tracks.tsv", "own.meme"):
+    (tmp_path / "tracks.tsv").write_text("track\tpeaks\nCTCF\tctcf.bed\n")
+    for name in ("genome.fa", "tss.bed", "ctcf.bed", "own.meme"):
         Path(name).touch()
     Path("contexts.tsv").write_text("set\tcontext\ngeneral\tLiver\ntissue\tfetal liver\n")
     Path("general.tsv").write_text("gene_id\tLiver\tBrain\n")
@@ -118,3 +119,9 @@ def test_files_that_jobs_make_may_be_absent(complete: dict[str, Any]) -> None:
         CisweaveError, match="'Liver' \\(set general\\) is not a column of general.tsv; use one of Lung"
     ):
         check_run(load_config(complete), made, {Path("general.tsv"): ["Lung"]})
+
+
+def test_missing_peak_files_are_named(complete: dict[str, Any]) -> None:
+    Path("tracks.tsv").write_text("track\tpeaks\nCTCF\tnone.bed\n")
+    with pytest.raises(CisweaveError, match=r'tracks\.tsv: CTCF: "none\.bed" does not exist'):
+        check_run(load_config(complete))

@@ -129,4 +129,4 @@ def test_effect_spearman_baseline_takes_the_best_feature() -> None:
     flat = np.zeros(8)
     features = pd.DataFrame({"gc_change": flat, "gc_local": -rising, "closeness": flat, "downstream": flat})
     assert baselines.effect_spearman_baselines(pairs, features) == {"gc_content": 1.0, "tss_distance": 0.0}
-    assert scores.MIN_PAIRS <= len(pairs)
+    assert len(pairs) >= scores.MIN_PAIRS

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from cisweave.config import ChromatinSettings, NetworkSettings, TrainingSettings
+from cisweave.config import ChromatinSettings, NetworkSettings, TrainingSettings, read_tracks
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
 from cisweave.models.folders import load_model
 from cisweave.seal.chromatin import labelled_bins, thin_negatives, train_chromatin
-from cisweave.seal.tracks import read_tracks
 from cisweave.sequence import Genome, decode
 
 NETWORK = NetworkSettings(channels=[8, 8, 8, 8, 8, 8], hidden=16, window=320, dropout_conv=0.0, dropout_dense=0.0)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cisweave.config import read_tracks
 from cisweave.core.errors import CisweaveError
-from cisweave.seal.tracks import label_bins, read_peaks, read_tracks
+from cisweave.seal.tracks import label_bins, read_peaks
 
 intervals = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 400)), max_size=8)
 
@@ -29,7 +30,7 @@ def test_peak_files_are_relative_to_the_table(tmp_path):
     (tmp_path / "a.bed").write_text("chr1\t100\t300\nchr2\t5\t10\tname\n")
     (tmp_path / "tracks.tsv").write_text("track\tpeaks\nCTCF\ta.bed\n")
     tracks = read_tracks(tmp_path / "tracks.tsv")
-    peaks = read_peaks(tracks.peaks[0])
+    peaks = read_peaks(tracks["CTCF"])
     assert peaks["chr1"].tolist() == [[100, 300]]
     assert peaks["chr2"].tolist() == [[5, 10]]
 
@@ -44,7 +45,7 @@ def test_track_names_must_differ(tmp_path):
 def test_missing_peak_file_is_named(tmp_path):
     (tmp_path / "tracks.tsv").write_text("track\tpeaks\nCTCF\tnone.bed\n")
     with pytest.raises(CisweaveError, match=r"none\.bed: this file does not exist"):
-        read_tracks(tmp_path / "tracks.tsv")
+        read_peaks(read_tracks(tmp_path / "tracks.tsv")["CTCF"])
 
 
 @pytest.mark.parametrize(

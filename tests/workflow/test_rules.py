@@ -145,3 +145,21 @@ def test_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
     done = folder.dry_run("--snakefile", "Snakefile", "results/demo/seal/tissue/effects.tsv")
     assert done.status == 0, done.text
     assert "cisweave_seal_predict" in done.rules()
+
+
+def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) -> None:
+    folder = Folder.make(tmp_path / "run")
+    for name in ("genome.fa", "tss.bed", "ctcf.bed"):
+        (folder.path / name).touch()
+    (folder.path / "tracks.tsv").write_text("track\tpeaks\nCTCF\tctcf.bed\n")
+    (folder.path / "general.tsv").write_text("gene_id\tLiver\tLung\n")
+    (folder.path / "own.yaml").write_text(
+        "run: own\ngenome: {fasta: genome.fa, tss: tss.bed}\n"
+        "seal: {tracks: tracks.tsv, expression: {general: general.tsv}}\n"
+    )
+    done = folder.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 0, done.text
+    left_out = {"simulate", "genome_variants", "genome_liftover", "genome_closest", "genome_ledger", "seal_finetune"}
+    left_out |= {"seal_predict", "report_truth", "report_check"}
+    assert done.rules() == set(blocks()) - left_out
+    assert "results/own/report.html" in done.job("report_html")["output"]

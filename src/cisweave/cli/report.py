@@ -144,7 +144,7 @@ def mutations(
     out: Annotated[Path, typer.Option(help="Outcome of every mutation (JSON) to write.")],
     cache: Annotated[
         Path, typer.Option(help="Folder that keeps the tiny built-in world and the model trained on it.")
-    ] = Path(".cache/mutations"),
+    ] = Path(".cache/tests"),
     threads: Threads = None,
 ) -> None:
     """Plant defects in a tiny trained world and see that each is caught by its probe; exit 1 if one is not.

@@ -1,6 +1,6 @@
 """The configuration: one typed model, one loader, one schema."""
 
-from cisweave.config.load import load_config, load_settings, read_contexts, read_databases
+from cisweave.config.load import load_config, load_settings, read_contexts, read_databases, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import (
     AnnotationSettings,
@@ -43,4 +43,5 @@ __all__ = [
     "load_settings",
     "read_contexts",
     "read_databases",
+    "read_tracks",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cisweave.config.load import read_contexts, read_databases
+from cisweave.config.load import read_contexts, read_databases, read_tracks
 from cisweave.config.messages import join_mistakes, suggest
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
@@ -45,6 +45,9 @@ def check_run(
     contexts = gather(problems, read_contexts, config.seal.contexts) or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
+    if config.seal.tracks.is_file():
+        tracks = gather(problems, read_tracks, config.seal.tracks) or {}
+        problems += missing_files({f"{config.seal.tracks}: {name}": path for name, path in tracks.items()}, made)
     motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}
     problems += missing_files(motif_files, made)
     if problems:

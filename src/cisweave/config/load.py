@@ -19,6 +19,7 @@ from cisweave.core.files import existing
 S = TypeVar("S", bound=Section)
 
 CONTEXT_COLUMNS = ["set", "context"]
+TRACK_COLUMNS = ["track", "peaks"]
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -107,6 +108,30 @@ def read_contexts(path: str | Path) -> dict[str, list[str]]:
     if not contexts:
         raise CisweaveError("the table lists no context; add rows of a set, a tab and a context", path=path)
     return contexts
+
+
+def read_tracks(path: str | Path) -> dict[str, Path]:
+    """Read a track table (TSV, columns ``track`` and ``peaks``) as track -> peak file, in the order of the rows.
+
+    Peak files are relative to the table's folder; further columns are ignored.
+    """
+    tracks: dict[str, Path] = {}
+    rows = table_rows(path)
+    number, header = next(rows, (1, []))
+    missing = [column for column in TRACK_COLUMNS if column not in header]
+    if missing:
+        raise CisweaveError(f"the header lacks {', '.join(missing)}; write track, a tab, peaks", path=path, line=number)
+    track_column, peaks_column = (header.index(column) for column in TRACK_COLUMNS)
+    for number, fields in rows:
+        track, peaks = ("".join(fields[column : column + 1]) for column in (track_column, peaks_column))
+        if not track or not peaks:
+            raise CisweaveError("write a track and its peak file, separated by a tab", path=path, line=number)
+        if track in tracks:
+            raise CisweaveError(f"track {track} stands twice; names must differ", path=path, line=number)
+        tracks[track] = Path(path).parent / peaks
+    if not tracks:
+        raise CisweaveError("the table lists no track; add rows of a track, a tab and a peak file", path=path)
+    return tracks
 
 
 def read_databases(path: str | Path) -> dict[str, MotifDatabase]:

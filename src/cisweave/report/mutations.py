@@ -7,8 +7,10 @@ tests and ``cisweave report mutations`` share this code.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +51,6 @@ from cisweave.tables.receipts import settings_hash
 logger = get_logger(__name__)
 
 SEED = 1
-COMPLETE = "complete.json"
 SOURCES = ("core", "tables", "config", "simulate", "sequence", "models", "training", "seal")
 """Packages whose code shapes the cached world and model."""
 
@@ -96,6 +97,11 @@ class Tiny:
         return self.folder / "world" / "annotation" / "tss.bed"
 
     @property
+    def tracks(self) -> Path:
+        """The track table."""
+        return self.folder / "world" / "chromatin" / "tracks.tsv"
+
+    @property
     def profiles(self) -> Path:
         """The store of TSS profiles."""
         return self.folder / "tss_profiles.h5"
@@ -136,7 +142,8 @@ class Tiny:
 def tiny_world(cache: str | Path, build: Builder) -> Tiny:
     """The tiny world and its model, made on first use and kept in ``cache``.
 
-    The folder's name is a hash of the settings and of the code that shapes them, so a change of either starts anew.
+    The folder's name is a hash of the settings and of the code that shapes them, so a change of either starts anew. It
+    appears when everything in it is complete, whichever process is first.
 
     Parameters
     ----------
@@ -145,23 +152,33 @@ def tiny_world(cache: str | Path, build: Builder) -> Tiny:
     build
         Builds a world (:func:`cisweave.simulate.build_world`).
     """
-    tiny = Tiny(Path(cache) / cache_key())
-    if not (tiny.folder / COMPLETE).exists():
-        logger.info("training the tiny model in %s", tiny.folder)
-        build(tiny.folder / "world", "tiny", SEED)
-        split = {"valid_chromosomes": tiny.world.valid_chromosomes, "test_chromosomes": tiny.world.test_chromosomes}
-        chromatin.train_chromatin(
-            tiny.fasta,
-            tiny.folder / "world" / "chromatin" / "tracks.tsv",
-            tiny.folder / "chromatin",
-            TINY_CHROMATIN.model_copy(update=split),
-            TrainingSettings(csv_log=False, tensorboard=False),
-            SEED,
-            "cpu",
-        )
-        profiles.profile_tss(tiny.fasta, tiny.tss, tiny.folder / "chromatin", tiny.profiles, TINY_PROFILES, "cpu")
-        write_json(tiny.folder / COMPLETE, {"key": tiny.folder.name})
-    return tiny
+    folder = Path(cache) / cache_key()
+    if not folder.exists():
+        partial = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
+        logger.info("training the tiny model for %s", folder)
+        try:
+            make_tiny(Tiny(partial), build)
+            with suppress(OSError):
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return Tiny(folder)
+
+
+def make_tiny(tiny: Tiny, build: Builder) -> None:
+    """Build the tiny world, train the model and profile the TSS."""
+    build(tiny.folder / "world", "tiny", SEED)
+    split = {"valid_chromosomes": tiny.world.valid_chromosomes, "test_chromosomes": tiny.world.test_chromosomes}
+    chromatin.train_chromatin(
+        tiny.fasta,
+        tiny.tracks,
+        tiny.folder / "chromatin",
+        TINY_CHROMATIN.model_copy(update=split),
+        TrainingSettings(csv_log=False, tensorboard=False),
+        SEED,
+        "cpu",
+    )
+    profiles.profile_tss(tiny.fasta, tiny.tss, tiny.folder / "chromatin", tiny.profiles, TINY_PROFILES, "cpu")
 
 
 def cache_key() -> str:
@@ -178,8 +195,9 @@ def cache_key() -> str:
 # --- what is measured -------------------------------------------------------------------------------------------------
 def measure_labels(tiny: Tiny) -> probes.Probe:
     """The label probe on the test contig."""
-    subject, table = tiny.subject(), tiny.folder / "world" / "chromatin" / "tracks.tsv"
-    return probes.label_probe(tiny.fasta, table, tiny.world.test_chromosomes[0], subject.bin_size, subject.window)
+    subject = tiny.subject()
+    chrom = tiny.world.test_chromosomes[0]
+    return probes.label_probe(tiny.fasta, tiny.tracks, chrom, subject.bin_size, subject.window)
 
 
 def measure_profiles(tiny: Tiny) -> probes.Probe:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cisweave.config import ChromatinSettings, TrainingSettings
+from cisweave.config import ChromatinSettings, TrainingSettings, read_tracks
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import sha256
@@ -25,7 +24,7 @@ from cisweave.core.seeds import generator
 from cisweave.models.beluga import Beluga
 from cisweave.models.folders import ModelSpec, save_model
 from cisweave.models.predict import predict_probabilities
-from cisweave.seal.tracks import label_bins, read_peaks, read_tracks
+from cisweave.seal.tracks import label_bins, read_peaks
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot
 from cisweave.tables.receipts import write_receipt
@@ -34,7 +33,7 @@ from cisweave.training.loop import TrainedModule, fit
 from cisweave.training.schedule import warmup_cosine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 logger = get_logger(__name__)
 
@@ -88,11 +87,11 @@ class LabelledBins:
 
 
 def labelled_bins(
-    genome: Genome, tracks: pd.DataFrame, contigs: Iterable[str], bin_size: int, window: int
+    genome: Genome, tracks: Mapping[str, Path], contigs: Iterable[str], bin_size: int, window: int
 ) -> LabelledBins:
     """Tile contigs into bins and label them; bins that hold an unknown base are left out."""
     contigs = list(contigs)
-    peaks = [read_peaks(path) for path in tracks.peaks]
+    peaks = [read_peaks(path) for path in tracks.values()]
     centres, members, codes, labels = [], [], [], []
     for number, chrom in enumerate(contigs):
         bases = genome.codes(chrom, 0, genome.length(chrom))
@@ -217,7 +216,7 @@ def train_chromatin(
     train = thin_negatives(train, settings.negatives_per_positive, seed)
     require_labels(train, table)
     logger.info("%d windows to train on, %d to validate, %d to test", len(train), len(valid), len(test))
-    data_hashes = {str(path): sha256(path) for path in (fasta, *table.peaks)}
+    data_hashes = {str(path): sha256(path) for path in (fasta, *table.values())}
     torch.manual_seed(seed)
     network = Beluga.from_settings(len(table), settings.network, settings.batch_norm)
     network.start_at_prior(torch.from_numpy(train.labels.mean(axis=0)).float())
@@ -256,7 +255,7 @@ def train_chromatin(
     spec = ModelSpec(
         architecture="beluga",
         hyperparameters={"tracks": len(table), **settings.network.model_dump()},
-        outputs=list(table.track),
+        outputs=list(table),
         preprocessing={
             "bin_size": settings.bin_size,
             "valid_chromosomes": settings.valid_chromosomes,
@@ -276,9 +275,9 @@ def train_chromatin(
     return metrics
 
 
-def require_labels(bins: LabelledBins, tracks: pd.DataFrame) -> None:
+def require_labels(bins: LabelledBins, tracks: Iterable[str]) -> None:
     """Every track needs at least one bin with a peak on the training contigs."""
-    empty = [track for track, any_peak in zip(tracks.track, bins.labels.max(axis=0), strict=True) if not any_peak]
+    empty = [track for track, any_peak in zip(tracks, bins.labels.max(axis=0), strict=True) if not any_peak]
     if empty:
         raise CisweaveError(
             f"track(s) {', '.join(empty)} have no peak on any training contig; are the contig names equal?"
@@ -286,7 +285,7 @@ def require_labels(bins: LabelledBins, tracks: pd.DataFrame) -> None:
 
 
 def track_auc(
-    network: Beluga, bins: LabelledBins, tracks: pd.DataFrame, device: torch.device, batch_size: int
+    network: Beluga, bins: LabelledBins, tracks: Iterable[str], device: torch.device, batch_size: int
 ) -> dict[str, float | None]:
     """Area under the ROC curve per track (both strands averaged); None where a label is missing altogether."""
     from sklearn.metrics import roc_auc_score
@@ -301,5 +300,5 @@ def track_auc(
         track: None
         if bins.labels[:, number].min() == bins.labels[:, number].max()
         else round(float(roc_auc_score(bins.labels[:, number], probability[:, number])), 5)
-        for number, track in enumerate(tracks.track)
+        for number, track in enumerate(tracks)
     }

@@ -178,8 +178,7 @@ def fit_phase(
     weights = gene_weights(data.targets, phase.gene_weight)
     tensors = [torch.from_numpy(array) for array in (data.features, data.targets, weights)]
     train, valid = (
-        ArrayDataset(*(tensor[torch.tensor(data.part(split))] for tensor in tensors))
-        for split in ("train", "valid")
+        ArrayDataset(*(tensor[torch.tensor(data.part(split))] for tensor in tensors)) for split in ("train", "valid")
     )
     result = fit(
         ExpressionModule(network, phase, seed),

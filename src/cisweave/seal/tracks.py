@@ -10,27 +10,15 @@ from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing
-from cisweave.tables.frames import read_table
 
 Peaks = dict[str, NDArray[np.int64]]
-
-
-def read_tracks(path: str | Path) -> pd.DataFrame:
-    """Read the track table (columns ``track``, ``peaks``); peak files are relative to the table's folder."""
-    path = Path(path)
-    tracks = read_table(path, ["track", "peaks"], dtype={"track": "str", "peaks": "str"})
-    repeated = tracks.track[tracks.track.duplicated()]
-    if len(repeated):
-        raise CisweaveError(f"track {repeated.iloc[0]} stands twice; names must be unique", path=path)
-    tracks["peaks"] = [str(existing(path.parent / peaks)) for peaks in tracks.peaks]
-    return tracks
 
 
 def read_peaks(path: str | Path) -> Peaks:
     """Peaks of a BED or narrowPeak file (plain or gzip): per contig an array (peaks, 2), 0-based half-open."""
     try:
         table = pd.read_csv(
-            path, sep="\t", header=None, usecols=[0, 1, 2], names=["chrom", "start", "end"], comment="#"
+            existing(path), sep="\t", header=None, usecols=[0, 1, 2], names=["chrom", "start", "end"], comment="#"
         )
         intervals = table.astype({"chrom": "str", "start": "int64", "end": "int64"})
     except (ValueError, pd.errors.ParserError) as error:

@@ -113,8 +113,8 @@ def fit(
     Parameters
     ----------
     folder
-        Run folder for checkpoints (``best.ckpt``, ``last.ckpt``) and logs. If it holds a checkpoint of an unfinished run
-        with the same ``identity``, training goes on from there, exactly; otherwise it starts afresh.
+        Run folder for checkpoints (``best.ckpt``, ``last.ckpt``) and logs. If it holds a checkpoint of an unfinished
+        run with the same ``identity``, training goes on from there, exactly; otherwise it starts afresh.
     settings
         Options shared by all training runs, with the ``trainer`` section passed to Lightning's Trainer.
     identity

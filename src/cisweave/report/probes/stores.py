@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cisweave.config import read_tracks
 from cisweave.core.seeds import generator
 from cisweave.report.probes.alleles import read_padded
 from cisweave.report.probes.subject import Probe, Subject
 from cisweave.seal.chromatin import labelled_bins
 from cisweave.seal.profiles import ProfileStore
-from cisweave.seal.tracks import read_tracks
 from cisweave.sequence import Genome, decode
 
 GENES, BINS = 5, 8
@@ -69,7 +69,7 @@ def label_probe(fasta: str | Path, tracks: str | Path, chrom: str, bin_size: int
         bins = labelled_bins(genome, table, [chrom], bin_size, window)
     with pysam.FastaFile(str(fasta)) as handle:
         contig = handle.fetch(chrom).upper()
-    peaks = [plain_peaks(path, chrom) for path in table.peaks]
+    peaks = [plain_peaks(path, chrom) for path in table.values()]
     order = np.sort(generator(seed, "windows", len(bins)).permutation(len(bins))[:WINDOWS])
     equal = []
     for index, codes in zip(order.tolist(), bins.windows(order), strict=True):
