@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, the names in it, wildcard constraints, final targets.
 # Checks and look-ups are cisweave.workflow's; this file only hands them to the rules.
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,12 +26,14 @@ config.update(RUN.config.model_dump(mode="json"))
 # Python (a conda environment has no cisweave of its own); compiled functions are kept between jobs.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 NUMBA_CACHE = os.environ.get("NUMBA_CACHE_DIR") or Path.cwd() / ".cache" / "numba"
-shell.prefix(
-    "set -euo pipefail; "
-    f"export PYTHONPATH='{PACKAGE}' NUMBA_CACHE_DIR='{NUMBA_CACHE}'; "
-    + ("" if CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
-    + 'cisweave() {{ python -m cisweave "$@"; }}; '
-)
+PREFIX = [
+    "set -euo pipefail",
+    f"export PYTHONPATH={shlex.quote(str(PACKAGE))} NUMBA_CACHE_DIR={shlex.quote(str(NUMBA_CACHE))}",
+    *([] if CONDA else [f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']),
+    'cisweave() { python -m cisweave "$@"; }; ',
+]
+# Snakemake formats the prefix, so braces are doubled.
+shell.prefix("; ".join(PREFIX).replace("{", "{{").replace("}", "}}"))
 
 
 pathvars:
@@ -57,11 +60,14 @@ def contexts_of(wildcards):
     return ",".join(RUN.contexts[wildcards.context_set])
 
 
-def expression_model(wildcards):
-    """Weights of the expression model of a set; the general set has the pre-trained model."""
-    if wildcards.context_set == RUN.config.seal.general:
-        return "<results>/seal/pretrained/weights.safetensors"
-    return "<results>/seal/{context_set}/model/weights.safetensors"
+def expression_model(name):
+    """A file of the expression model of a set; the general set has the pre-trained model."""
+
+    def path(wildcards):
+        general = wildcards.context_set == RUN.config.seal.general
+        return f"<results>/seal/pretrained/{name}" if general else f"<results>/seal/{{context_set}}/model/{name}"
+
+    return path
 
 
 def motif_file(wildcards):

@@ -2,12 +2,21 @@
 # IN every result of the run   OUT report.html, truth.json
 
 
+TRUTH_TABLES = [
+    "chromatin/tracks.tsv",
+    "expression/general.tsv",
+    *expand("truth/{table}.tsv", table=["motifs", "instances", "expression", "effects"]),
+]
+
+
 if RUN.world:
 
     rule report_truth:
         """Compare what was found with what the built-in world planted, on contigs never trained on."""
         input:
             manifest=RUN.world[-1],
+            world=expand("{folder}/{name}", folder=RUN.world_folder, name=TRUTH_TABLES),
+            peaks=RUN.peaks,
             fasta=lookup(dpath="genome/fasta", within=config),
             evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.specific_sets),
             effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
@@ -21,7 +30,9 @@ if RUN.world:
             motifs=f"<results>/seqlets/{RUN.first_database}/motifs.meme",
             motif_table=f"<results>/seqlets/{RUN.first_database}/motifs.tsv",
             chromatin=rules.seal_train_chromatin.output.weights,
+            chromatin_spec=rules.seal_train_chromatin.output.spec,
             pretrained=rules.seal_pretrain.output.weights,
+            pretrained_spec=rules.seal_pretrain.output.spec,
             profiles=rules.seal_profile_tss.output.profiles,
         output:
             truth="<results>/truth.json",
@@ -86,6 +97,7 @@ rule report_html:
     """Bring the results together on one page that opens without a network."""
     input:
         chromatin=rules.seal_train_chromatin.output.history,
+        chromatin_metrics=rules.seal_train_chromatin.output.metrics,
         pretrained=rules.seal_pretrain.output.history,
         models=expand("<results>/seal/{context_set}/model/history.csv", context_set=RUN.specific_sets),
         evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.contexts),
@@ -95,6 +107,7 @@ rule report_html:
         annotated=expand("<results>/seqlets/{database}/annotated.parquet", database=RUN.databases),
         motif_effects=expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases),
         logos=expand("<results>/seqlets/{database}/logos.json", database=RUN.databases),
+        drawings=expand("<results>/seqlets/{database}/logos", database=RUN.databases),
         truth="<results>/truth.json" if RUN.world else [],
     output:
         report="<results>/report.html",

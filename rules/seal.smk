@@ -24,19 +24,19 @@ rule seal_train_chromatin:
         mem_mb=megabytes(32000),
         runtime=minutes(1440),
         gpu=RUN.gpus(training=True),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
         model=subpath(output.weights, parent=True),
         settings=RUN.settings("seal.chromatin"),
         training=RUN.settings("training"),
         seed=lookup(dpath="seed", within=config),
-        device=lookup(dpath="device", within=config),
     message:
         "Training the chromatin model"
     shell:
         "cisweave seal train-chromatin --fasta {input.fasta:q} --tracks {input.tracks:q} --model {params.model:q}"
         " --settings {params.settings:q} --training {params.training:q} --seed {params.seed}"
-        " --device {params.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 rule seal_profile_tss:
@@ -59,16 +59,16 @@ rule seal_profile_tss:
         mem_mb=megabytes(32000),
         runtime=minutes(1440),
         gpu=RUN.gpus(),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.profile"),
-        device=lookup(dpath="device", within=config),
     message:
         "Predicting the chromatin profile around every TSS"
     shell:
         "cisweave seal profile-tss --fasta {input.fasta:q} --tss {input.tss:q} --model {params.model:q}"
-        " --out {output.profiles:q} --settings {params.settings:q} --device {params.device} --threads {threads}"
+        " --out {output.profiles:q} --settings {params.settings:q} --device {resources.device} --threads {threads}"
         " > {log:q} 2>&1"
 
 
@@ -93,6 +93,7 @@ rule seal_pretrain:
         mem_mb=megabytes(16000),
         runtime=minutes(240),
         gpu=RUN.gpus(training=True),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
         contexts=",".join(RUN.contexts[RUN.config.seal.general]),
@@ -100,13 +101,12 @@ rule seal_pretrain:
         settings=RUN.settings("seal.model"),
         training=RUN.settings("training"),
         seed=lookup(dpath="seed", within=config),
-        device=lookup(dpath="device", within=config),
     message:
         "Pre-training the expression model on the general contexts"
     shell:
         "cisweave seal pretrain --profiles {input.profiles:q} --expression {input.expression:q}"
         " --contexts {params.contexts:q} --model {params.model:q} --settings {params.settings:q}"
-        " --training {params.training:q} --seed {params.seed} --device {params.device} --threads {threads}"
+        " --training {params.training:q} --seed {params.seed} --device {resources.device} --threads {threads}"
         " > {log:q} 2>&1"
 
 
@@ -133,6 +133,7 @@ rule seal_finetune:
         mem_mb=megabytes(16000),
         runtime=minutes(240),
         gpu=RUN.gpus(training=True),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
         contexts=contexts_of,
@@ -141,14 +142,13 @@ rule seal_finetune:
         settings=RUN.settings("seal.model"),
         training=RUN.settings("training"),
         seed=lookup(dpath="seed", within=config),
-        device=lookup(dpath="device", within=config),
     message:
         "Fine-tuning the expression model on {wildcards.context_set}"
     shell:
         "cisweave seal finetune --profiles {input.profiles:q} --expression {input.expression:q}"
         " --contexts {params.contexts:q} --pretrained {params.pretrained:q} --model {params.model:q}"
         " --settings {params.settings:q} --training {params.training:q} --seed {params.seed}"
-        " --device {params.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 rule seal_evaluate:
@@ -156,7 +156,8 @@ rule seal_evaluate:
     input:
         profiles=rules.seal_profile_tss.output.profiles,
         expression=lookup(dpath="seal/expression/{context_set}", within=config),
-        weights=expression_model,
+        weights=expression_model("weights.safetensors"),
+        spec=expression_model("model.yaml"),
     output:
         evaluation="<results>/seal/{context_set}/evaluation.tsv",
         metrics="<results>/seal/{context_set}/metrics.json",
@@ -187,6 +188,7 @@ rule seal_predict:
         fasta=lookup(dpath="genome/fasta", within=config),
         profiles=rules.seal_profile_tss.output.profiles,
         chromatin=rules.seal_train_chromatin.output.weights,
+        chromatin_spec=rules.seal_train_chromatin.output.spec,
         weights=rules.seal_finetune.output.weights,
         spec=rules.seal_finetune.output.spec,
     output:
@@ -205,16 +207,16 @@ rule seal_predict:
         mem_mb=megabytes(32000),
         runtime=minutes(1440),
         gpu=RUN.gpus(),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
         chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.predict"),
-        device=lookup(dpath="device", within=config),
     message:
         "Scoring variants in {wildcards.context_set}"
     shell:
         "cisweave seal predict --variants {input.variants:q} --fasta {input.fasta:q} --profiles {input.profiles:q}"
         " --chromatin {params.chromatin:q} --model {params.model:q} --out {output.effects:q} --tsv {output.tsv:q}"
         " --chromatin-effects {output.chromatin:q} --rejected {output.rejected:q} --settings {params.settings:q}"
-        " --device {params.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ rule seqlets_select:
         chromatin_effects=expand("<results>/seal/{context_set}/chromatin_effects.parquet", context_set=RUN.scored_sets),
         profiles=rules.seal_profile_tss.output.profiles,
         weights=rules.seal_train_chromatin.output.weights,
+        spec=rules.seal_train_chromatin.output.spec,
     output:
         loci="<results>/seqlets/loci.tsv",
     log:
@@ -55,18 +56,18 @@ rule seqlets_attribute:
         mem_mb=megabytes(32000),
         runtime=minutes(720),
         gpu=RUN.gpus(),
+        device=RUN.config.device,
     params:
         version=VERSIONS["seqlets"],
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seqlets.attribution"),
         seed=lookup(dpath="seed", within=config),
-        device=lookup(dpath="device", within=config),
     message:
         "Attributing predictions to bases"
     shell:
         "cisweave seqlets attribute --loci {input.loci:q} --sequences {input.sequences:q} --model {params.model:q}"
         " --out {output.attributions:q} --qc {output.qc:q} --settings {params.settings:q} --seed {params.seed}"
-        " --device {params.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 rule seqlets_call:
@@ -191,6 +192,7 @@ rule seqlets_logos:
         loci=rules.seqlets_select.output.loci,
         motif_effects=rules.seqlets_motif_effects.output.motif_effects,
     output:
+        folder=directory("<results>/seqlets/{database}/logos"),
         index="<results>/seqlets/{database}/logos.json",
     log:
         "<results>/logs/seqlets/logos/{database}.log",
@@ -204,10 +206,9 @@ rule seqlets_logos:
         runtime=minutes(60),
     params:
         version=VERSIONS["seqlets"],
-        folder=subpath(output.index, strip_suffix=".json"),
     message:
         "Drawing logos of {wildcards.database}"
     shell:
         "python {input.script:q} --attributions {input.attributions:q} --annotated {input.annotated:q}"
-        " --loci {input.loci:q} --motif-effects {input.motif_effects:q} --out {params.folder:q}"
+        " --loci {input.loci:q} --motif-effects {input.motif_effects:q} --out {output.folder:q}"
         " --index {output.index:q} > {log:q} 2>&1"

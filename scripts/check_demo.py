@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cisweave.core.files import read_json, write_json
+from cisweave.report.probes import PROBES
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "results/checks/demo.json"
@@ -47,10 +48,19 @@ def run_demo() -> list[str]:
     return problems + [f"{path.relative_to(ROOT)} is missing" for path in (REPORT, TRUTH) if not path.is_file()]
 
 
-def truth_figures() -> dict[str, Any]:
-    """Scores and probes of the truth check."""
-    summary = read_json(TRUTH)["summary"] if TRUTH.is_file() else {}
-    return {name: summary.get(name) for name in TRUTH_FIGURES}
+def truth_figures() -> tuple[dict[str, Any], list[str]]:
+    """Scores and probes of the truth check; nothing that must be checked may be left out of it."""
+    truth = read_json(TRUTH) if TRUTH.is_file() else {}
+    summary, run = truth.get("summary", {}), set(truth.get("probes", {}))
+    problems = [f"the truth check has no probe {name}" for name in PROBES if name not in run]
+    problems += [f"the truth check has a probe {name} that is not listed" for name in sorted(run - set(PROBES))]
+    if summary.get("probes") is None or summary["probes"] != summary.get("probes_passed"):
+        problems.append("not every probe passed")
+    if not truth.get("floors"):
+        problems.append("the truth check has no floors")
+    elif not truth.get("floors_passed"):
+        problems.append("not every floor was reached")
+    return {name: summary.get(name) for name in TRUTH_FIGURES}, problems
 
 
 def mutation_figures() -> tuple[dict[str, Any], list[str]]:
@@ -72,9 +82,12 @@ def real_figures() -> tuple[dict[str, Any], list[str]]:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/check_real.py"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
-    lines = done.stdout.strip().splitlines()
-    figures = json.loads(lines[-1]) if lines else {"real_data": "the checks gave no figures"}
     problems = [] if done.returncode == 0 else ["a figure of the real data is not what it must be"]
+    try:
+        figures = dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        figures = {"real_data": "the checks gave no figures"}
+        problems = ["the checks on real data gave no figures"]
     return {**{name: figures.get(name) for name in REAL_FIGURES}, "real_data": figures.get("real_data")}, problems
 
 
@@ -88,12 +101,11 @@ def wall_seconds() -> int | None:
 def main() -> int:
     """Run all parts, print the figures and return the exit status."""
     problems = run_demo()
+    truth, unproven = truth_figures()
     mutations, missed = mutation_figures()
     real, wrong = real_figures()
-    problems += missed + wrong
-    figures = {**truth_figures(), **mutations, "wall_s": wall_seconds(), **real}
-    if figures["probes"] is None or figures["probes"] != figures["probes_passed"]:
-        problems.append("not every probe passed")
+    problems += unproven + missed + wrong
+    figures = {**truth, **mutations, "wall_s": wall_seconds(), **real}
     for problem in problems:
         say(problem)
     write_json(OUT, figures)

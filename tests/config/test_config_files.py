@@ -63,6 +63,12 @@ def test_demo_has_the_contigs_and_contexts_of_the_world() -> None:
     assert list(read_databases(ROOT / config.seqlets.databases)) == ["jaspar2024"]
 
 
+def test_demo_has_a_floor_for_every_headline_figure() -> None:
+    floors = load_config(merge_files([CONFIG, ROOT / "config/demo.yaml"])).truth.floors
+    assert set(floors) == {"expression_spearman", "effect_sign_agreement", "effect_spearman", "motif_recall"}
+    assert all(0 < floor < 1 for floor in floors.values())
+
+
 def test_user_tables_are_readable() -> None:
     config: Any = load_config(CONFIG)
     assert config.seal.general in read_contexts(ROOT / config.seal.contexts)

@@ -15,6 +15,7 @@ from cisweave.config import (
     load_settings,
     read_contexts,
     read_databases,
+    read_tracks,
 )
 from cisweave.config.load import merge_files
 from cisweave.core.errors import CisweaveError
@@ -146,6 +147,7 @@ def test_contexts_keep_the_order_of_their_rows(tmp_path: Path) -> None:
         ("set\tcontext\ntissue\n", "line 2: write a set and a context, separated by a tab"),
         ("set\tcontext\na b\tLiver\n", "line 2: the set 'a b' is not a name"),
         ("set\tcontext\na\tLiver\na\tLiver\n", "line 3: context 'Liver' of set 'a' is listed twice"),
+        ("set\tcontext\na\tT cell, CD4\n", "line 2: the context 'T cell, CD4' has a comma; write a name without one"),
     ],
 )
 def test_wrong_contexts(tmp_path: Path, text: str, message: str) -> None:
@@ -154,6 +156,13 @@ def test_wrong_contexts(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CisweaveError, match="contexts.tsv") as caught:
         read_contexts(path)
     assert message in str(caught.value)
+
+
+def test_track_with_a_comma(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.tsv"
+    path.write_text("track\tpeaks\nCTCF\ta.bed\nREST,1\tb.bed\n")
+    with pytest.raises(CisweaveError, match=r"tracks.tsv.*line 3: the track 'REST,1' has a comma; write a name"):
+        read_tracks(path)
 
 
 def test_databases(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cisweave.sequence import decode, encode, one_hot, reverse_complement
+from cisweave.sequence.onehot import reverse_complement_tensor
 
 dna = st.text("ACGTN", max_size=60)
 
@@ -34,6 +35,11 @@ def test_decode_undoes_encode(sequence):
 def test_reverse_complement_pairs_bases(sequence):
     pairs = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
     assert decode(reverse_complement(encode(sequence))) == "".join(pairs[base] for base in reversed(sequence))
+
+
+def test_reverse_complement_of_tensors_is_the_same():
+    codes = np.stack([encode("ACGTN"), encode("TTNAC")])
+    assert reverse_complement_tensor(torch.from_numpy(codes)).numpy().tolist() == reverse_complement(codes).tolist()
 
 
 def test_reverse_complement_works_on_batches():

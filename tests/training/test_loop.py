@@ -5,7 +5,7 @@ import torch
 
 from cisweave.config import TrainingSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.training import ArrayDataset, TrainedModule, fit, make_loader, warmup_cosine
+from cisweave.training import ArrayDataset, TrainedModule, fit, warmup_cosine
 from cisweave.training.data import EpochShuffle
 
 SETTINGS = TrainingSettings(tensorboard=False, csv_log=False)
@@ -16,8 +16,7 @@ class Regression(TrainedModule):
 
     def __init__(self, seed=0, learning_rate=0.05):
         torch.manual_seed(seed)
-        super().__init__(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(6, 1)), seed)
-        self.learning_rate = learning_rate
+        super().__init__(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(6, 1)), learning_rate, seed)
 
     def training_step(self, batch, batch_idx):
         features, targets = batch
@@ -31,20 +30,19 @@ class Regression(TrainedModule):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
 
 
-def data():
+def data(examples=50):
     generator = torch.Generator().manual_seed(1)
-    features = torch.randn(50, 6, generator=generator)
+    features = torch.randn(examples, 6, generator=generator)
     return ArrayDataset(features, features.sum(1, keepdim=True))
 
 
-def run(folder, epochs, module=None, patience=None, **changes):
+def run(folder, epochs, module=None, patience=None, examples=50, **changes):
     module = module or Regression()
     options = {
         "folder": folder, "settings": SETTINGS, "identity": {"run": 1}, "monitor": "valid_loss", "mode": "min",
-        "max_epochs": epochs, "patience": patience, "device": torch.device("cpu"),
+        "max_epochs": epochs, "patience": patience, "device": torch.device("cpu"), "batch_size": 8,
     }  # fmt: skip
-    loaders = make_loader(data(), 8, shuffle_seed=3), make_loader(data(), 50)
-    result = fit(module, *loaders, **(options | changes))
+    result = fit(module, data(examples), data(examples), **(options | changes))
     return module, result
 
 
@@ -71,7 +69,7 @@ def test_another_identity_starts_afresh(tmp_path):
 
 
 def test_best_epoch_comes_back(tmp_path):
-    module, result = run(tmp_path, 10, Regression(learning_rate=2.0))
+    module, result = run(tmp_path, 6, Regression(learning_rate=2.0))
     with torch.inference_mode():
         features, targets = data().tensors
         loss = ((module.network.eval()(features) - targets) ** 2).mean()
@@ -118,3 +116,53 @@ def test_warmup_then_cosine():
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[55] == pytest.approx(0.5)
     assert rates[-1] < 0.01
+
+
+def test_learning_rate_finder(tmp_path):
+    settings = TrainingSettings(tensorboard=False, csv_log=False, find_learning_rate=True)
+    module, _ = run(tmp_path, 1, Regression(learning_rate=1e-9), settings=settings, examples=1000)
+    assert module.learning_rate > 1e-8
+
+
+def test_batch_size_finder(tmp_path):
+    settings = TrainingSettings(tensorboard=False, csv_log=False, find_batch_size=True)
+    module, _ = run(tmp_path, 1, settings=settings, examples=200)
+    assert module.trainer.datamodule.batch_size > 8
+
+
+def test_averaged_weights_are_kept(tmp_path):
+    settings = TrainingSettings(tensorboard=False, csv_log=False, weight_averaging=0.01)
+    averaged, result = run(tmp_path / "averaged", 8, settings=settings)
+    plain, _ = run(tmp_path / "plain", 8)
+    assert result.epochs == 8
+    assert not torch.equal(averaged.network[1].weight, plain.network[1].weight)
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch_not_its_best(tmp_path):
+    _, result = run(tmp_path, 6, Regression(learning_rate=2.0))
+    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert result.history.valid_loss.idxmin() < 5
+    assert saved["epoch"] == 5
+
+
+def test_trainer_options_are_passed_through(tmp_path):
+    settings = TrainingSettings(tensorboard=False, csv_log=False, trainer={"max_steps": 14, "gradient_clip_val": 0.5})
+    module, result = run(tmp_path, 10, settings=settings)
+    assert module.trainer.global_step == 14
+    assert module.trainer.gradient_clip_val == 0.5
+    assert result.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_steps": 2}, "stopped before valid_loss was measured"),
+        ({"max_time": "00:00:00:00"}, "stopped before valid_loss was measured"),
+        ({"fast_dev_run": True}, "went through without a mistake; nothing is saved"),
+    ],
+)
+def test_a_run_without_a_result_is_an_error(tmp_path, options, message):
+    settings = TrainingSettings(tensorboard=False, csv_log=False, trainer=options)
+    with pytest.raises(CisweaveError, match=message):
+        run(tmp_path, 3, settings=settings, patience=2)
+    assert not (tmp_path / "finished.json").exists()

@@ -2,7 +2,7 @@
 
 python record_jobs.py OUT [pretend] ARGUMENTS...
 
-With ``pretend``, jobs make their outputs as empty files instead of running their commands; Snakemake records them as
+With ``pretend``, jobs make their outputs as empty files and folders instead of running their commands; Snakemake records them as
 it records any finished job.
 """
 
@@ -50,8 +50,11 @@ def pretend(cls: type, cmd: str, *args: Any, **kwargs: Any) -> object:
     frame = inspect.currentframe()
     assert frame is not None
     assert frame.f_back is not None
-    for path in frame.f_back.f_locals["output"]:
-        Path(path).touch()
+    for path in map(Path, frame.f_back.f_locals["output"]):
+        if path.suffix:
+            path.touch()
+        else:  # the only outputs without a suffix are folders
+            path.mkdir(exist_ok=True)
     kwargs["bench_record"].running_time = 0.0
     return object.__new__(cls)
 

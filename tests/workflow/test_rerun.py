@@ -56,15 +56,32 @@ def test_new_database_is_annotated_and_nothing_else_runs(finished: Folder) -> No
     assert not [job for job in done.jobs if job["wildcards"].get("database") == "jaspar2024"]
 
 
+def test_added_context_reruns_its_set_and_what_follows(tmp_path: Path) -> None:
+    folder = Folder.make(tmp_path / "run")
+    folder.edit("config/demo_contexts.tsv", "cell\tmicroglia\n", "")
+    folder.finish()
+    assert "Nothing to be done" in folder.dry_run().text
+    with (folder.path / "config/demo_contexts.tsv").open("a") as handle:
+        handle.write("cell\tmicroglia\n")
+    done = folder.dry_run()
+    assert done.rules() == AFTER_FINETUNING
+    in_sets = {(job["rule"], job["wildcards"]["context_set"]) for job in done.jobs if "context_set" in job["wildcards"]}
+    assert in_sets == {
+        (rule, "cell") for rule in ("seal_finetune", "seal_evaluate", "seal_predict", "genome_ledger")
+    }
+    assert "--contexts excitatory_neuron,astrocyte,microglia" in done.job("seal_finetune", context_set="cell")["command"]
+
+
 def test_less_contexts_rerun_one_set_and_what_follows(finished: Folder) -> None:
     finished.edit("config/demo_contexts.tsv", "cell\tmicroglia\n", "")
     done = finished.dry_run()
     assert done.rules() == AFTER_FINETUNING
     assert {job["wildcards"].get("context_set") for job in done.jobs} == {None, "cell"}
-    # A row that comes back is a context row added: the same rules run.
-    with (finished.path / "config/demo_contexts.tsv").open("a") as handle:
-        handle.write("cell\tmicroglia\n")
-    assert "Nothing to be done" in finished.dry_run().text
+
+
+def test_another_device_trains_nothing_again(finished: Folder) -> None:
+    done = finished.dry_run("--config", "device=cpu")
+    assert done.rules() == {"report_html", "report_check"}  # the page shows the configuration
 
 
 def test_settings_rerun_the_rules_that_read_them(finished: Folder) -> None:

@@ -102,6 +102,7 @@ def read_contexts(path: str | Path) -> dict[str, list[str]]:
         name, context = fields[:2]
         if not NAME.fullmatch(name):
             raise CisweaveError(f"the set {name!r} is not a name ({NAME_RULE})", path=path, line=number)
+        refuse_comma("context", context, path, number)
         if context in contexts.setdefault(name, []):
             raise CisweaveError(f"context {context!r} of set {name!r} is listed twice", path=path, line=number)
         contexts[name].append(context)
@@ -126,12 +127,19 @@ def read_tracks(path: str | Path) -> dict[str, Path]:
         track, peaks = ("".join(fields[column : column + 1]) for column in (track_column, peaks_column))
         if not track or not peaks:
             raise CisweaveError("write a track and its peak file, separated by a tab", path=path, line=number)
+        refuse_comma("track", track, path, number)
         if track in tracks:
             raise CisweaveError(f"track {track} stands twice; names must differ", path=path, line=number)
         tracks[track] = Path(path).parent / peaks
     if not tracks:
         raise CisweaveError("the table lists no track; add rows of a track, a tab and a peak file", path=path)
     return tracks
+
+
+def refuse_comma(kind: str, name: str, path: str | Path, line: int) -> None:
+    """Names stand in lists separated by commas, so they hold none (nor a tab, which would end the field)."""
+    if "," in name:
+        raise CisweaveError(f"the {kind} {name!r} has a comma; write a name without one", path=path, line=line)
 
 
 def read_databases(path: str | Path) -> dict[str, MotifDatabase]:

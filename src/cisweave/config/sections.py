@@ -59,7 +59,7 @@ class TrainerSettings(Section):
     max_time: str | None = Field(None, description="Stop after this wall time, DD:HH:MM:SS.")
     max_steps: int = Field(-1, ge=-1, description="Stop after this many optimiser steps; -1 means no limit.")
     limit_train_batches: int | float | None = Field(None, description="Use only part of each training epoch.")
-    limit_val_batches: int | float | None = Field(None, description="Use only part of each validation epoch.")
+    limit_val_batches: int | float | None = Field(None, gt=0, description="Use only part of each validation epoch.")
     overfit_batches: int | float = Field(0.0, description="Overfit this many batches, to debug a model.")
     fast_dev_run: int | bool = Field(False, description="Run a few batches through all loops, to debug.")
     profiler: Literal["simple", "advanced", "pytorch"] | None = Field(None, description="Lightning's profiler.")
@@ -129,7 +129,6 @@ class ProfileSettings(Section):
     bins: int = Field(200, ge=2, description="Bins per TSS, half of them on each side.")
     bin_size: int = Field(200, ge=1, description="Bases from bin centre to bin centre.")
     decay: list[float] = Field([0.01, 0.02, 0.05, 0.1, 0.2], description="Decay constants per 200 bp.")
-    batch_size: int = Field(64, ge=1, description="Windows per forward pass.")
     dtype: Literal["float16", "float32"] = Field("float32", description="How the profiles are stored.")
 
     @model_validator(mode="after")

@@ -26,9 +26,9 @@ from cisweave.models.folders import ModelSpec, save_model
 from cisweave.models.predict import predict_probabilities
 from cisweave.seal.tracks import label_bins, read_peaks
 from cisweave.sequence.genome import Genome
-from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot
+from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot, reverse_complement_tensor
 from cisweave.tables.receipts import write_receipt
-from cisweave.training.data import Batch, make_loader
+from cisweave.training.data import Batch
 from cisweave.training.loop import TrainedModule, fit
 from cisweave.training.schedule import warmup_cosine
 
@@ -121,21 +121,20 @@ def thin_negatives(bins: LabelledBins, per_positive: float | None, seed: int) ->
 class ChromatinModule(TrainedModule):
     """Multi-label training: cross-entropy on logits, half of the windows reverse-complemented."""
 
-    def __init__(self, network: Beluga, settings: ChromatinSettings, total_steps: int, seed: int):
-        super().__init__(network, seed)
+    def __init__(self, network: Beluga, settings: ChromatinSettings, seed: int):
+        super().__init__(network, settings.learning_rate, seed)
         from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
         self.settings = settings
-        self.total_steps = total_steps
         self.auc = BinaryAUROC() if network.tracks == 1 else MultilabelAUROC(network.tracks, average="none")
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Loss of one batch."""
         codes, labels = batch
         flipped = torch.rand(len(codes)) < 0.5
-        codes = torch.where(flipped[:, None].to(codes.device), complement_codes(codes), codes)
+        codes = torch.where(flipped[:, None].to(codes.device), reverse_complement_tensor(codes), codes)
         loss = binary_cross_entropy_with_logits(self.network(one_hot(codes, self.device)), labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -144,7 +143,7 @@ class ChromatinModule(TrainedModule):
         logits = self.network(one_hot(codes, self.device))
         loss = binary_cross_entropy_with_logits(logits, labels)
         self.auc.update(logits, labels.int())
-        self.log("valid_loss", loss, on_epoch=True, batch_size=len(labels))
+        self.log("valid_loss", loss, on_epoch=True, batch_size=len(labels), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log the median area under the ROC curve over tracks that have both labels."""
@@ -154,16 +153,11 @@ class ChromatinModule(TrainedModule):
     def configure_optimizers(self) -> Any:
         """AdamW with a linear warm-up and a cosine."""
         optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+            self.network.parameters(), lr=self.learning_rate, weight_decay=self.settings.weight_decay
         )
-        schedule = warmup_cosine(optimizer, self.total_steps, self.settings.warmup_fraction)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = warmup_cosine(optimizer, steps, self.settings.warmup_fraction)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def complement_codes(codes: torch.Tensor) -> torch.Tensor:
-    """Reverse complement of codes (batch, length); 4 stays 4."""
-    table = torch.tensor([3, 2, 1, 0, UNKNOWN], dtype=codes.dtype, device=codes.device)
-    return table[codes.flip(-1).long()]
 
 
 def split_contigs(genome: Genome, settings: ChromatinSettings) -> tuple[list[str], list[str], list[str]]:
@@ -213,6 +207,7 @@ def train_chromatin(
             labelled_bins(genome, table, contigs, settings.bin_size, settings.network.window)
             for contigs in split_contigs(genome, settings)
         )
+        strangers = peaks_off_the_genome(table, genome)
     train = thin_negatives(train, settings.negatives_per_positive, seed)
     require_labels(train, table)
     logger.info("%d windows to train on, %d to validate, %d to test", len(train), len(valid), len(test))
@@ -220,12 +215,12 @@ def train_chromatin(
     torch.manual_seed(seed)
     network = Beluga.from_settings(len(table), settings.network, settings.batch_norm)
     network.start_at_prior(torch.from_numpy(train.labels.mean(axis=0)).float())
-    loader = make_loader(train, settings.batch_size, shuffle_seed=seed)
-    module = ChromatinModule(network, settings, settings.max_epochs * len(loader), seed)
+    module = ChromatinModule(network, settings, seed)
     result = fit(
         module,
-        loader,
-        make_loader(valid, 4 * settings.batch_size),
+        train,
+        valid,
+        batch_size=settings.batch_size,
         folder=Path(model) / "run",
         settings=training,
         identity={
@@ -240,7 +235,7 @@ def train_chromatin(
         patience=settings.patience,
         device=torch_device,
     )
-    if result.best_score < settings.min_auc:
+    if not result.best_score >= settings.min_auc:
         raise CisweaveError(
             f"the chromatin model did not learn: median validation AUC {result.best_score:.3f} after {result.epochs} "
             f"epochs, below min_auc {settings.min_auc}; give it more windows, epochs or another learning rate"
@@ -248,6 +243,8 @@ def train_chromatin(
     network = network.folded().to(torch_device)
     metrics = {
         "epochs": result.epochs,
+        "windows": {"train": len(train), "valid": len(valid), "test": len(test)},
+        "peaks_off_the_genome": strangers,
         "valid_auc_median": result.best_score,
         "valid_auc": track_auc(network, valid, table, torch_device, settings.batch_size),
         "test_auc": track_auc(network, test, table, torch_device, settings.batch_size),
@@ -267,12 +264,23 @@ def train_chromatin(
     write_receipt(
         Path(model) / "model.yaml",
         settings=settings.model_dump(mode="json"),
-        inputs=[fasta, tracks],
+        inputs=[fasta, tracks, *table.values()],
         seed=seed,
         device=str(torch_device),
         dtype="float32",
     )
     return metrics
+
+
+def peaks_off_the_genome(tracks: Mapping[str, Path], genome: Genome) -> int:
+    """Count peaks on contigs the genome lacks, and warn of them: they label nothing."""
+    strangers = 0
+    for path in tracks.values():
+        for chrom, peaks in read_peaks(path).items():
+            if chrom not in genome.contigs:
+                logger.warning("%s: %d peaks on %s, a contig that is not in the FASTA", path, len(peaks), chrom)
+                strangers += len(peaks)
+    return strangers
 
 
 def require_labels(bins: LabelledBins, tracks: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from cisweave.models.folders import ModelSpec, load_model, save_model
 from cisweave.seal.profiles import ProfileStore, read_profiles
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
-from cisweave.training.data import ArrayDataset, Batch, make_loader
+from cisweave.training.data import ArrayDataset, Batch
 from cisweave.training.loop import TrainedModule, fit
 
 logger = get_logger(__name__)
@@ -52,6 +52,8 @@ class ExpressionData:
         (contexts,), in the table's units.
     contexts
         Names.
+    left_out
+        Genes with a TSS profile that lack expression in some context.
     """
 
     genes: pd.DataFrame
@@ -59,6 +61,7 @@ class ExpressionData:
     targets: NDArray[np.float32]
     pseudocounts: NDArray[np.float64]
     contexts: list[str]
+    left_out: list[str]
 
     def part(self, split: Split) -> NDArray[np.bool_]:
         """Mask (genes,) of a split."""
@@ -73,6 +76,11 @@ def read_expression(path: str | Path, contexts: Sequence[str]) -> pd.DataFrame:
     if len(repeated):
         raise CisweaveError(f"gene {repeated.iloc[0]} stands twice; keep one row a gene", path=path)
     values: pd.DataFrame = table.set_index("gene_id")[list(contexts)].apply(pd.to_numeric, errors="coerce")
+    for context in contexts:
+        wrong = table.loc[table[context].notna().to_numpy() & values[context].isna().to_numpy()]
+        if len(wrong):
+            gene, value = wrong.gene_id.iloc[0], wrong[context].iloc[0]
+            raise CisweaveError(f"{value!r} of gene {gene} in {context} is not a number; leave it empty", path=path)
     if (values < 0).any(axis=None):
         raise CisweaveError("expression must not be negative: give linear-scale values, not logarithms", path=path)
     return values
@@ -114,16 +122,20 @@ def prepare_expression(store: ProfileStore, expression: pd.DataFrame, settings: 
     pseudocounts = np.array([pseudocount(column) for column in values[training].T])
     targets = np.log(values + pseudocounts).astype(np.float32)
     logger.info("%d genes with expression, %d without", len(genes), int((~complete).sum()))
-    return ExpressionData(genes, store.features[complete], targets, pseudocounts, list(expression.columns))
+    left_out = joined.gene_id[~complete].tolist()
+    return ExpressionData(genes, store.features[complete], targets, pseudocounts, list(expression.columns), left_out)
 
 
-def gene_weights(targets: NDArray[np.floating], weight: float) -> NDArray[np.float32]:
+def gene_weights(
+    targets: NDArray[np.floating], weight: float, seen: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Weights (genes,): ``weight`` for genes whose sd over contexts exceeds its 0.7 quantile, 1/weight below 0.1.
 
     Population sd, strict inequalities (Seal, section 3.3); with a single context all weights are 1.
+    The quantiles are those of the genes ``seen`` in training.
     """
     spread = targets.std(axis=1)
-    low, high = np.quantile(spread, GENE_WEIGHT_QUANTILES)
+    low, high = np.quantile(spread if seen is None else spread[seen], GENE_WEIGHT_QUANTILES)
     weights = np.ones(len(targets), dtype=np.float32)
     if targets.shape[1] > 1:
         weights[spread > high] = weight
@@ -141,26 +153,26 @@ class ExpressionModule(TrainedModule):
     """One phase of transfer learning: Adam with classic L2 on the parameters that are not frozen."""
 
     def __init__(self, network: ExpressionNetwork, phase: PhaseSettings, seed: int):
-        super().__init__(network, seed)
+        super().__init__(network, phase.learning_rate, seed)
         self.phase = phase
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Loss of one batch."""
         features, targets, weights = batch
         loss = weighted_loss(self.network(features), targets, weights)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss of the validation genes."""
         features, targets, weights = batch
         loss = weighted_loss(self.network(features), targets, weights)
-        self.log("valid_loss", loss, on_epoch=True, batch_size=len(targets))
+        self.log("valid_loss", loss, on_epoch=True, batch_size=len(targets), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""
         learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        return torch.optim.Adam(learned, lr=self.phase.learning_rate, weight_decay=self.phase.l2)
+        return torch.optim.Adam(learned, lr=self.learning_rate, weight_decay=self.phase.l2)
 
 
 def fit_phase(
@@ -175,15 +187,16 @@ def fit_phase(
     device: torch.device,
 ) -> pd.DataFrame:
     """Train ``network`` on the training genes, stop by the validation genes, and return the history."""
-    weights = gene_weights(data.targets, phase.gene_weight)
+    weights = gene_weights(data.targets, phase.gene_weight, data.part("train") | data.part("valid"))
     tensors = [torch.from_numpy(array) for array in (data.features, data.targets, weights)]
     train, valid = (
         ArrayDataset(*(tensor[torch.tensor(data.part(split))] for tensor in tensors)) for split in ("train", "valid")
     )
     result = fit(
         ExpressionModule(network, phase, seed),
-        make_loader(train, batch_size, shuffle_seed=seed),
-        make_loader(valid, len(valid)),
+        train,
+        valid,
+        batch_size=batch_size,
         folder=folder,
         settings=training,
         identity=identity,
@@ -294,6 +307,8 @@ def train_and_save(
     )
     metrics = {
         "epochs": len(history),
+        "genes": data.genes.split.value_counts().sort_index().to_dict(),
+        "genes_left_out": data.left_out,
         "test": score_expression(*split_predictions(network.cpu(), data, "test"), data.contexts),
     }
     spec = ModelSpec(
@@ -339,22 +354,33 @@ def split_predictions(
 def score_expression(
     predicted: NDArray[np.floating], measured: NDArray[np.floating], contexts: Sequence[str]
 ) -> dict[str, Any]:
-    """Spearman correlation and mean squared error across genes, per context and as median over contexts."""
-    from scipy.stats import spearmanr
+    """Spearman correlation and mean squared error across genes, per context and as median over contexts.
 
+    A correlation is None where it does not exist: for one gene, or for predictions that are all the same.
+    """
     per_context = {
         context: {
-            "spearman": round(float(spearmanr(predicted[:, number], measured[:, number]).statistic), 6),
+            "spearman": spearman(predicted[:, number], measured[:, number]),
             "mse": round(float(((predicted[:, number] - measured[:, number]) ** 2).mean()), 6),
         }
         for number, context in enumerate(contexts)
     }
+    known = [scores["spearman"] for scores in per_context.values() if scores["spearman"] is not None]
     return {
         "genes": len(measured),
-        "spearman_median": float(np.median([scores["spearman"] for scores in per_context.values()])),
+        "spearman_median": float(np.median(known)) if known else None,
         "mse_median": float(np.median([scores["mse"] for scores in per_context.values()])),
         "per_context": per_context,
     }
+
+
+def spearman(predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> float | None:
+    """Spearman correlation of two vectors to six decimals; None where one of them does not vary."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(predicted) == 0 or np.ptp(measured) == 0:
+        return None
+    return round(float(spearmanr(predicted, measured).statistic), 6)
 
 
 def evaluate(

@@ -7,7 +7,8 @@ Dimension legend
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,7 @@ def score_variants(
     variants
         Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``.
     """
+    expression = replace(expression, module=copy.deepcopy(expression.module).double())
     effects = VariantEffects(
         np.zeros((len(variants), len(expression.spec.outputs)), dtype=np.float32),
         np.zeros((len(variants), len(chromatin.spec.outputs)), dtype=np.float32),
@@ -160,13 +162,13 @@ def haplotype_windows(
 def predict_expression(model: LoadedModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Predicted ln expression (variants, contexts) of spatial features (variants, features).
 
-    In float64: the score is a small difference of two such predictions, and thousands of features in float32 would
-    leave rounding of 1e-5 in it.
+    The model must be in float64: the score is a small difference of two such predictions, and thousands of features
+    in float32 would leave rounding of 1e-5 in it.
     """
     import torch
 
     with torch.inference_mode():
-        predicted: torch.Tensor = model.module.double()(torch.from_numpy(features).to(model.device))
+        predicted: torch.Tensor = model.module(torch.from_numpy(features).to(model.device))
     expression: NDArray[np.float64] = predicted.cpu().numpy()
     return expression
 
@@ -237,7 +239,7 @@ def predict(
             Path(model) / "weights.safetensors",
         ],
         device=str(torch_device),
-        dtype="float32",
+        dtype="float32 (chromatin), float64 (expression)",
     )
 
 

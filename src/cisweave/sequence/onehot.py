@@ -41,6 +41,13 @@ def reverse_complement(codes: Codes) -> Codes:
     return _COMPLEMENT[codes[..., ::-1]]
 
 
+def reverse_complement_tensor(codes: torch.Tensor) -> torch.Tensor:
+    """Reverse complement of a tensor of codes along the last axis."""
+    import torch
+
+    return torch.where(codes < UNKNOWN, len(LETTERS) - 1 - codes, codes).flip(-1)
+
+
 def one_hot(codes: Codes | torch.Tensor, device: torch.device | str = "cpu") -> torch.Tensor:
     """One-hot tensor float32 (..., 4, length) of codes (..., length); unknown bases are columns of zeros."""
     import torch

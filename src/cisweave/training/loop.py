@@ -19,8 +19,10 @@ from lightning.pytorch.callbacks import (
     LearningRateFinder,
     ModelCheckpoint,
     StochasticWeightAveraging,
+    Timer,
 )
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from cisweave.config import TrainingSettings
 from cisweave.core.errors import CisweaveError
@@ -28,6 +30,7 @@ from cisweave.core.files import read_json, write_json
 from cisweave.core.logs import get_logger
 from cisweave.core.seeds import derive_seed
 from cisweave.tables.receipts import settings_hash
+from cisweave.training.data import BatchDataset, make_loader
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -47,18 +50,38 @@ class TrainedModule(lightning.LightningModule):
     ----------
     network
         The model that is trained.
+    learning_rate
+        Learning rate; Lightning's finder may set another, so optimisers take it from the attribute.
     seed
         Seed of everything random in training.
     """
 
-    def __init__(self, network: torch.nn.Module, seed: int):
+    def __init__(self, network: torch.nn.Module, learning_rate: float, seed: int):
         super().__init__()
         self.network = network
+        self.learning_rate = learning_rate
         self.seed = seed
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed PyTorch for this step."""
         torch.manual_seed(derive_seed(self.seed, "step", self.global_step, batch_idx))
+
+
+class Batches(lightning.LightningDataModule):
+    """Training and validation examples; Lightning's finder may set another batch size."""
+
+    def __init__(self, train: BatchDataset, valid: BatchDataset, batch_size: int, seed: int):
+        super().__init__()
+        self.train, self.valid = train, valid
+        self.batch_size, self.seed = batch_size, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches."""
+        return make_loader(self.train, self.batch_size, shuffle_seed=self.seed)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches in order; larger ones, for no gradients are kept."""
+        return make_loader(self.valid, 4 * self.batch_size)
 
 
 class History(Callback):
@@ -96,9 +119,10 @@ class FitResult:
 
 def fit(
     module: TrainedModule,
-    train: DataLoader[Any],
-    valid: DataLoader[Any],
+    train: BatchDataset,
+    valid: BatchDataset,
     *,
+    batch_size: int,
     folder: str | Path,
     settings: TrainingSettings,
     identity: Mapping[str, Any],
@@ -112,6 +136,8 @@ def fit(
 
     Parameters
     ----------
+    train, valid
+        Examples; the order of the training examples depends on the module's seed and the epoch alone.
     folder
         Run folder for checkpoints (``best.ckpt``, ``last.ckpt``) and logs. If it holds a checkpoint of an unfinished
         run with the same ``identity``, training goes on from there, exactly; otherwise it starts afresh.
@@ -127,23 +153,20 @@ def fit(
     folder = Path(folder)
     resume_from = open_run_folder(folder, identity)
     history = History()
-    checkpoint = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor=monitor,
-        mode=mode,
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [history, checkpoint, *optional_callbacks(settings)]
+    best = ModelCheckpoint(folder / "checkpoints", "best", monitor=monitor, mode=mode, enable_version_counter=False)
+    last = ModelCheckpoint(folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks: list[Callback] = [history, best, last, *optional_callbacks(settings)]
     if patience is not None:
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience))
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience, strict=False))
     trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
-    trainer.fit(module, train, valid, ckpt_path=resume_from, weights_only=True if resume_from else None)
-    require_finite(history.frame(), monitor)
-    take_best_weights(module, checkpoint, settings)
-    write_json(folder / "finished.json", {"epochs": len(history.rows)})
-    best_score = math.nan if checkpoint.best_model_score is None else float(checkpoint.best_model_score)
+    batches = Batches(train, valid, batch_size, module.seed)
+    trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    leave_other_ranks(trainer)
+    best_score = math.nan if best.best_model_score is None else float(best.best_model_score)
+    require_result(settings, history.frame(), monitor, best_score)
+    take_best_weights(module, best, settings)
+    if not stopped_by_time(trainer):
+        write_json(folder / "finished.json", {"epochs": len(history.rows)})
     return FitResult(history.frame(), best_score, len(history.rows))
 
 
@@ -151,6 +174,8 @@ def open_run_folder(folder: Path, identity: Mapping[str, Any]) -> str | None:
     """Return the checkpoint to resume from, or clear the folder for a new run."""
     record = {"settings_sha256": settings_hash(identity)}
     last = folder / "checkpoints" / "last.ckpt"
+    if getattr(rank_zero_only, "rank", 0) > 0:
+        return str(last) if last.exists() else None
     same = (folder / IDENTITY).exists() and read_json(folder / IDENTITY) == record
     if same and last.exists() and not (folder / "finished.json").exists():
         logger.info("resuming from %s", last)
@@ -167,7 +192,7 @@ def optional_callbacks(settings: TrainingSettings) -> list[Callback]:
     if settings.weight_averaging is not None:
         callbacks.append(StochasticWeightAveraging(swa_lrs=settings.weight_averaging))
     if settings.find_learning_rate:
-        callbacks.append(LearningRateFinder())
+        callbacks.append(LearningRateFinder(attr_name="learning_rate"))
     if settings.find_batch_size:
         callbacks.append(BatchSizeFinder())
     return callbacks
@@ -195,10 +220,29 @@ def make_trainer(
     )
 
 
-def require_finite(history: pd.DataFrame, monitor: str) -> None:
-    """A run that never logged a finite figure has diverged."""
+def leave_other_ranks(trainer: lightning.Trainer) -> None:
+    """In distributed training, end all processes but the first, which goes on to measure and save."""
+    trainer.strategy.barrier()
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+
+
+def stopped_by_time(trainer: lightning.Trainer) -> bool:
+    """Whether ``max_time`` ended the training; the same command then goes on from there."""
+    timers = [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, Timer)]
+    return any((timer.time_remaining() or 0) <= 0 for timer in timers)
+
+
+def require_result(settings: TrainingSettings, history: pd.DataFrame, monitor: str, best_score: float) -> None:
+    """Raise unless an epoch was trained and measured: nothing else is worth saving."""
+    if settings.trainer.fast_dev_run:
+        raise CisweaveError("training.trainer.fast_dev_run went through without a mistake; nothing is saved")
     if len(history) and monitor in history and not history[monitor].notna().any():
         raise CisweaveError(f"training diverged: {monitor} was never finite; lower the learning rate")
+    if not math.isfinite(best_score):
+        raise CisweaveError(
+            f"training stopped before {monitor} was measured once; raise max_time or max_steps in training.trainer"
+        )
 
 
 def take_best_weights(module: TrainedModule, checkpoint: ModelCheckpoint, settings: TrainingSettings) -> None:
