@@ -84,7 +84,7 @@ def main() -> None:
         "plain_gflop_per_s": round(options.bins * window_gflop(settings, tracks) / medians["plain"], 1),
         "max_difference": float((expected - found).abs().max()),
     }
-    print(json.dumps(report))  # noqa: T201
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_recall_baselines_place_as_many_seqlets_as_long_in_the_core(genome: Geno
             "g_start": [910, 0],
             "g_end": [920, 9],
         }
-    ).assign(core_start=0, core_end=0)
+    ).assign(core_start=[112, 2], core_end=[119, 8])
     instances = pd.DataFrame({"chrom": ["chrT"], "start": [1000], "end": [1010], "tf": ["A"], "matrix_id": ["MA1"]})
     motifs = pd.DataFrame({"tf": ["A"], "matrix_id": ["MA1"], "aliases": [""]})
     named: list[pd.DataFrame] = []
@@ -120,6 +120,9 @@ def test_recall_baselines_place_as_many_seqlets_as_long_in_the_core(genome: Geno
     by_gc, by_centre = named
     assert by_gc[["start", "end", "g_start", "g_end"]].to_numpy().tolist() == [[200, 210, 1000, 1010]]
     assert by_centre[["start", "end", "g_start", "g_end"]].to_numpy().tolist() == [[195, 205, 995, 1005]]
+    # Flanks keep their length: two bases on the left, one on the right.
+    assert by_gc[["core_start", "core_end"]].to_numpy().tolist() == [[202, 209]]
+    assert by_centre[["core_start", "core_end"]].to_numpy().tolist() == [[197, 204]]
     assert recalls == {"gc_content": 1.0, "tss_distance": 1.0}
 
 

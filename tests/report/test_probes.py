@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ import pytest
 from cisweave.report import probes
 from cisweave.report.probes import alleles, dna, leakage, position, stores
 from cisweave.report.probes.attribution import centroid_offset
+from cisweave.report.probes.subject import largest
 from cisweave.seqlets.stores import Attributions
 from cisweave.sequence import encode
 
@@ -85,7 +89,66 @@ def test_reference_probe_reads_lower_case_and_counts_what_disagrees(fasta: Path)
 
 
 def test_no_variant_is_no_pass(fasta: Path) -> None:
-    assert not probes.reference_probe([variants().iloc[:0]], fasta).passed
+    empty = variants().iloc[:0]
+    for probe in (probes.reference_probe([empty], fasta), probes.window_probe([empty], fasta, 60, [0])):
+        assert not probe.passed
+        assert probe.as_dict()["value"] is None
+        assert probe.reason == "there is nothing to look at"
+
+
+class PlainModel:
+    """Stands for a subject whose model sees the share of G in a window, in two tracks."""
+
+    window = 60
+    model = SimpleNamespace(spec=SimpleNamespace(outputs=["a", "b"]))
+
+    def __init__(self, fasta: Path):
+        self.fasta = fasta
+
+    def predict_channels(self, sequences: Sequence[str]) -> np.ndarray:
+        share = np.array([sequence.count("G") / len(sequence) for sequence in sequences])
+        return np.stack([share, 2 * share], axis=1)
+
+
+def changes_of(*values: float) -> pd.DataFrame:
+    """Chromatin effects of the two variants; track b changes twice as much as a."""
+    table = pd.DataFrame({"record": [1, 2], "allele": 1, "a": values})
+    return table.assign(b=2 * table.a)
+
+
+def test_effect_probe_looks_at_every_context_set(fasta: Path) -> None:
+    # T becomes G: one G more, of 60 bases; A becomes C: none.
+    assert (CONTIG[119], CONTIG[129]) == ("T", "A")
+    subject: Any = PlainModel(fasta)
+    table, right, wrong = variants(alt=["G", "C"]), changes_of(1 / 60, 0), changes_of(-1 / 60, 0)
+    good = probes.effect_probe([table, table], [right, right], subject)
+    assert good.passed
+    assert good.detail["variants"] == 4
+    swapped = probes.effect_probe([table, table], [right, wrong], subject)
+    assert swapped.value == pytest.approx(4 / 60)
+    assert not swapped.passed
+
+
+def test_effect_probe_without_effects_fails_with_a_reason(fasta: Path) -> None:
+    subject: Any = PlainModel(fasta)
+    table, right = variants(alt=["G", "C"]), changes_of(1 / 60, 0)
+    cases = {
+        "nothing to look at": ([], []),
+        "there is nothing": ([table.iloc[:0]], [right.iloc[:0]]),
+        "1 tables of effects and 0": ([table], []),
+        "no chromatin effect": ([table], [right.iloc[:1]]),
+    }
+    for reason, (effects, changes) in cases.items():
+        probe = probes.effect_probe(effects, changes, subject)
+        assert (probe.name, probe.passed, probe.as_dict()["value"]) == ("variant_effects", False, None)
+        assert reason in probe.reason
+
+
+def test_one_value_that_is_no_number_is_not_hidden_by_others() -> None:
+    assert np.isnan(largest([0.1, float("nan")]))
+    assert np.isnan(largest([float("nan"), 0.1]))
+    assert np.isnan(largest([]))
+    assert largest([0.1, 0.3]) == 0.3
 
 
 def test_window_probe_agrees_with_the_workflow(fasta: Path) -> None:
@@ -164,7 +227,9 @@ def test_attribution_probe_measures_from_the_motif_in_genome_coordinates() -> No
     assert len(found) == 1
     # The motif's middle is 1055, the centroid 1056; what lies beyond ten bases does not count.
     assert centroid_offset(store, found[0]) == pytest.approx(1.0)
-    assert probes.attribution_probe(store, loci, effects, instances, {"F": "T"}) is None
+    few = probes.attribution_probe(store, loci, effects, instances, {"F": "T"})
+    assert (few.name, few.passed, few.as_dict()["value"]) == ("attribution", False, None)
+    assert few.reason.startswith("1 motif-breaking substitutions")
     assert not probes.attribution.broken_motifs(store, loci, effects.assign(alt="CC"), instances, {"F": "T"})
 
 
@@ -205,7 +270,9 @@ def test_leakage_is_seen_and_chance_is_not(tmp_path: Path) -> None:
 
 def test_a_model_that_remembers_nothing_proves_nothing(tmp_path: Path) -> None:
     path = write_expression(tmp_path / "e.tsv")
-    assert not probes.leakage_probe(path, list("xyz"), ["chrT"], fake_fit(leaks=False, learns=False)).passed
+    probe = probes.leakage_probe(path, list("xyz"), ["chrT"], fake_fit(leaks=False, learns=False))
+    assert not probe.passed
+    assert "does not remember" in probe.reason
 
 
 def test_shuffling_keeps_the_values_of_each_context_and_breaks_their_order() -> None:

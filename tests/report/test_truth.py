@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from cisweave.cli.report import app
 from cisweave.config import TruthSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.report import truth
-from cisweave.report.probes import Probe
+from cisweave.report.probes import PROBES, Probe
 
 
 def scores(recall: float = 0.8) -> truth.Scores:
@@ -25,14 +26,15 @@ def scores(recall: float = 0.8) -> truth.Scores:
     return truth.Scores(figures, {name: dict(good) for name in names}, {"loci": 3}, {"per_tf": table})
 
 
-def probe(value: float) -> Probe:
-    """A probe that passes up to 1."""
-    return Probe("strand", value, 1.0, "at most", "a difference", {"per_tf": {"A": value}})
+def outcomes(value: float = 0.5, reason: str = "") -> list[Probe]:
+    """All probes, which pass up to 1; ``value`` and ``reason`` are those of the first."""
+    first = Probe(PROBES[0], value, 1.0, "at most", "a difference", {"per_tf": {"A": value}}, reason)
+    return [first, *(Probe(name, 0.5, 1.0, "at most", "a difference", {}) for name in PROBES[1:])]
 
 
 def test_everything_passes() -> None:
     settings = TruthSettings(floors={"motif_recall": 0.75})
-    result = truth.summarise(scores(), [probe(0.5)], settings)
+    result = truth.summarise(scores(), outcomes(), settings)
     assert result["passed"]
     assert result["failures"] == []
     assert result["floors"] == {"motif_recall": {"value": 0.8, "floor": 0.75, "passed": True}}
@@ -42,9 +44,10 @@ def test_everything_passes() -> None:
         "effect_sign_agreement": 0.7,
         "effect_spearman": 0.7,
         "motif_recall": 0.8,
-        "probes": 1,
-        "probes_passed": 1,
+        "probes": 14,
+        "probes_passed": 14,
     }
+    assert list(result["probes"]) == list(PROBES)
     assert result["per_tf"] == [{"tf": "A", "spearman": None, "pairs": 3}]
     json.dumps(result, allow_nan=False)
 
@@ -52,14 +55,38 @@ def test_everything_passes() -> None:
 def test_a_floor_a_baseline_and_a_probe_that_fail_are_named() -> None:
     found = scores(recall=0.5)
     found.baselines["effect_spearman"] |= {"gc_content": 0.5, "passed": False}
-    result = truth.summarise(found, [probe(2.0)], TruthSettings(floors={"motif_recall": 0.75}))
+    result = truth.summarise(found, outcomes(2.0), TruthSettings(floors={"motif_recall": 0.75}))
     assert not result["passed"]
     assert (result["floors_passed"], result["baselines_passed"], result["probes_passed"]) == (False, False, False)
     floor, baseline, sharp = result["failures"]
     assert floor == "motif_recall is 0.5, below its floor 0.75"
     assert baseline.startswith("a baseline of effect_spearman reaches half of it or more (GC content 0.500")
     assert sharp == "probe strand failed: a difference is 2, must be at most 1"
-    assert result["summary"]["probes_passed"] == 0
+    assert (result["summary"]["probes"], result["summary"]["probes_passed"]) == (14, 13)
+
+
+def test_a_probe_without_a_value_fails_and_says_why() -> None:
+    result = truth.summarise(scores(), outcomes(float("nan"), "there is nothing to look at"), TruthSettings())
+    assert not result["passed"]
+    assert result["failures"] == ["probe strand failed: a difference has no value, there is nothing to look at"]
+    assert result["probes"]["strand"]["value"] is None
+    assert result["probes"]["strand"]["reason"] == "there is nothing to look at"
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        (lambda probes: probes[1:], "probe strand did not run"),
+        (lambda probes: [*probes, probes[0]], "probe strand ran unexpectedly"),
+        (lambda probes: [*probes, Probe("new", 0, 1, "at most", "m", {})], "probe new ran unexpectedly"),
+    ],
+)
+def test_exactly_the_planned_probes_must_run(change: Callable[[list[Probe]], list[Probe]], failure: str) -> None:
+    result = truth.summarise(scores(), change(outcomes()), TruthSettings())
+    assert result["failures"] == [failure]
+    assert (result["passed"], result["probes_passed"]) == (False, False)
+    assert result["summary"]["probes"] == 14
 
 
 def test_a_floor_for_an_unknown_figure_is_a_mistake() -> None:
@@ -72,7 +99,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The command line of a truth check whose scores and probes are given here."""
     monkeypatch.setattr(truth, "read_world", lambda folder: None)
     monkeypatch.setattr(truth, "score", lambda *_: scores())
-    monkeypatch.setattr(truth, "run_probes", lambda *_: [probe(0.5)])
+    monkeypatch.setattr(truth, "run_probes", lambda *_: outcomes())
     names = [
         "world", "evaluation", "effects", "chromatin-effects", "loci", "sequences", "attributions", "annotated",
         "motifs", "motif-table", "chromatin", "pretrained", "profiles", "fasta",

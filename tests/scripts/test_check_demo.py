@@ -25,7 +25,7 @@ SUMMARY = {
 }
 TRUTH: dict[str, Any] = {
     "summary": SUMMARY,
-    "probes": dict.fromkeys(PROBES, {}),
+    "probes": {name: {} for name in PROBES},
     "floors": {"motif_recall": {"value": 0.6, "floor": 0.5, "passed": True}},
     "floors_passed": True,
 }
@@ -115,8 +115,8 @@ def test_missed_mutation_and_failed_probe_are_told(check_demo: ModuleType, capsy
     [
         ({"floors": {}}, "the truth check has no floors"),
         ({"floors_passed": False}, "not every floor was reached"),
-        ({"probes": dict.fromkeys(PROBES[1:], {})}, f"the truth check has no probe {PROBES[0]}"),
-        ({"probes": dict.fromkeys([*PROBES, "new"], {})}, "the truth check has a probe new that is not listed"),
+        ({"probes": {name: {} for name in PROBES[1:]}}, f"the truth check has no probe {PROBES[0]}"),
+        ({"probes": {name: {} for name in [*PROBES, "new"]}}, "the truth check has a probe new that is not listed"),
     ],
 )
 def test_truth_check_must_be_whole(

@@ -13,14 +13,22 @@ from cisweave.core.errors import CisweaveError
 from tests.seqlets.conftest import Chain
 from tests.seqlets.toy import World
 
-VERBS = ("select", "attribute", "call", "prepare-motifs", "annotate", "motif-effects")
+OPTIONS = {
+    "select": ("--effects", "--chromatin-effects", "--profiles", "--model", "--out", "--settings"),
+    "attribute": ("--loci", "--sequences", "--model", "--out", "--qc", "--seed", "--device"),
+    "call": ("--attributions", "--loci", "--out"),
+    "prepare-motifs": ("--database", "--entry", "--out", "--table"),
+    "annotate": ("--seqlets", "--sequences", "--motifs", "--table", "--out", "--tsv"),
+    "motif-effects": ("--annotated", "--loci", "--effects", "--out"),
+}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", OPTIONS)
 def test_help(verb: str) -> None:
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
-    assert "--out" in result.output
+    for option in OPTIONS[verb]:
+        assert option in result.output
 
 
 def run(*words: object) -> None:

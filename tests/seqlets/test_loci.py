@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from cisweave.config import LociSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.seqlets.loci import rank_variants, select_loci, specific_tracks
+from cisweave.models.profiles import read_profiles
+from cisweave.seqlets.loci import place_probability, rank_variants, select_loci, specific_tracks
 from cisweave.seqlets.table import LOCI_COLUMNS
 from tests.seqlets.conftest import Chain
 from tests.seqlets.toy import BIN, SPACING, WINDOW, PwmModel, World, save_toy_model, write_profiles
@@ -30,7 +33,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     profile[0, 1] = [0.9, 0.8, 0.1]
     profile[1, 2] = [0.9, 0.1, 0.7]
     profile[2, 3] = [0.9, 0.6, 0.6]
-    write_profiles(tmp_path / "profiles.h5", genes, profile, TRACKS)
+    write_profiles(tmp_path / "profiles.h5", genes, profile, TRACKS, tmp_path / "model")
     variants = pd.DataFrame(
         {
             "record": [1, 1, 2], "allele": [1, 2, 1], "name": ".", "chrom": "chr1", "pos": [4900, 4900, 5050],
@@ -118,9 +121,35 @@ def test_without_variants_promoters_remain_and_without_both_the_table_is_empty_b
 
 
 def test_profiles_of_another_model_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
-    save_toy_model(tmp_path / "other", PwmModel(3, 8, WINDOW), ["x", "y", "z"])
+    retrained = tmp_path / "retrained"
+    save_toy_model(retrained, PwmModel(3, 8, WINDOW), TRACKS)
     with pytest.raises(CisweaveError, match="another chromatin model"):
-        select_loci([], [], inputs["profiles.h5"], tmp_path / "other", tmp_path / "l.tsv")
+        select_loci([], [], inputs["profiles.h5"], retrained, tmp_path / "l.tsv")
+    renamed = shutil.copytree(inputs["model"], tmp_path / "renamed")
+    (renamed / "model.yaml").write_text((renamed / "model.yaml").read_text().replace("- open", "- closed"))
+    with pytest.raises(CisweaveError, match="another chromatin model"):
+        select_loci([], [], inputs["profiles.h5"], renamed, tmp_path / "l.tsv")
+
+
+def test_profiles_that_do_not_tell_their_model_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
+    with h5py.File(inputs["profiles.h5"], "a") as store:
+        del store.attrs["model_sha256"]
+    with pytest.raises(CisweaveError, match="build them again"):
+        select_loci([], [], inputs["profiles.h5"], inputs["model"], tmp_path / "l.tsv")
+
+
+def test_a_variants_place_is_the_bin_that_holds_it_in_gene_orientation(inputs: dict[str, Path]) -> None:
+    store = read_profiles(inputs["profiles.h5"])
+    variants = pd.DataFrame(
+        {
+            "gene_id": ["G1", "G2", "G3", "G1", "gone"],
+            "gene_strand": ["+", "-", "-", "+", "+"],
+            "dist_to_tss": [-101, -51, -300, 9999, 0],
+        }
+    )
+    # Bins of 200 bp reach from -400 to 400; upstream comes first.
+    expected = [[0.9, 0.8, 0.1], [0.9, 0.1, 0.7], [0.9, 0.6, 0.6], [0.9, 0.05, 0.05], [0, 0, 0]]
+    np.testing.assert_allclose(place_probability(variants, store), expected, rtol=1e-6)
 
 
 def test_a_variant_without_chromatin_effect_is_an_error(inputs: dict[str, Path]) -> None:

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from cisweave.config import ProfileSettings
-from cisweave.models.folders import ModelSpec, save_model
+from cisweave.core.files import sha256
+from cisweave.models.folders import WEIGHTS, ModelSpec, save_model
 from cisweave.models.predict import predict_probabilities
 from cisweave.motifs import Motif, jaspar_motifs
 from cisweave.sequence.onehot import decode
@@ -169,7 +170,7 @@ def write_world(world: World, genes: pd.DataFrame) -> None:
     lines = "\n".join(bases[start : start + 60] for start in range(0, len(bases), 60))
     files["genome.fa"].write_text(f">chr1\n{lines}\n")
     save_toy_model(files["model"], world.model, list(world.motifs))
-    write_profiles(files["profiles.h5"], genes, toy_profiles(world, genes), list(world.motifs))
+    write_profiles(files["profiles.h5"], genes, toy_profiles(world, genes), list(world.motifs), files["model"])
     sign = np.array(
         [{"breaks": -1.0, "makes": 1.0, "none": 0.01}[world.truth[record][0]] for record in world.variants.record]
     )
@@ -202,7 +203,9 @@ def toy_profiles(world: World, genes: pd.DataFrame) -> NDArray[np.float32]:
     return predict_probabilities(world.model, np.stack(windows), strands="forward").reshape(len(genes), BINS, -1)
 
 
-def write_profiles(path: Path, genes: pd.DataFrame, profile: NDArray[np.float32], tracks: list[str]) -> None:
+def write_profiles(
+    path: Path, genes: pd.DataFrame, profile: NDArray[np.float32], tracks: list[str], model: Path
+) -> None:
     with h5py.File(path, "w") as store:
         store.create_dataset("profile", data=profile)
         for column in ("gene_id", "chrom", "strand"):
@@ -210,3 +213,4 @@ def write_profiles(path: Path, genes: pd.DataFrame, profile: NDArray[np.float32]
         store.create_dataset("tss", data=genes.tss.to_numpy())
         store.create_dataset("tracks", data=tracks)
         store.attrs["settings"] = ProfileSettings(bins=profile.shape[1], bin_size=BIN).model_dump_json()
+        store.attrs["model_sha256"] = sha256(model / WEIGHTS)

@@ -2,8 +2,8 @@
 
 python record_jobs.py OUT [pretend] ARGUMENTS...
 
-With ``pretend``, jobs make their outputs as empty files and folders instead of running their commands; Snakemake records them as
-it records any finished job.
+With ``pretend``, jobs make their outputs as empty files and folders instead of running their commands; Snakemake
+records them as it records any finished job.
 """
 
 from __future__ import annotations

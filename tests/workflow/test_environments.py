@@ -15,6 +15,8 @@ from tests.workflow.snake import ROOT
 from tests.workflow.test_rules import blocks
 
 SOURCE = ROOT / "src"
+# Only functions that no verb of the room calls import these (the walk goes by modules).
+UNCALLED = {"genome.yaml": {"torch"}}
 DISTRIBUTIONS = {"pyBigWig": "pybigwig", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
@@ -80,7 +82,7 @@ def test_libraries_of_a_rule_are_declared(rule: str, block: str) -> None:
     environment = names([entry for entry in listed if isinstance(entry, str)] + pip)
     environment = {"torch" if name == "pytorch" else name for name in environment}
     project = names(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
-    assert needed(rule) - environment == set(), f"add them to envs/{file[1]}"
+    assert needed(rule) - environment - UNCALLED.get(file[1], set()) == set(), f"add them to envs/{file[1]}"
     assert needed(rule) - project == set(), "add them to pyproject.toml"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cisweave import __version__
+from cisweave.cli.common import Verb
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import configure_logging
 
@@ -43,12 +45,15 @@ def build(words: Sequence[str] | None = None) -> typer.Typer:
     app.callback()(common)
     for name, text in COMMANDS.items():
         if words is None or name in words:
-            app.command(name)(import_module(f"cisweave.cli.{name}").simulate)
+            app.command(name, cls=Verb)(import_module(f"cisweave.cli.{name}").simulate)
         else:
             app.command(name, help=text)(absent)
     for name, text in GROUPS.items():
         if words is None or name in words:
-            app.add_typer(import_module(f"cisweave.cli.{name}").app, name=name, help=text)
+            room = import_module(f"cisweave.cli.{name}").app
+            for verb in room.registered_commands:
+                verb.cls = Verb
+            app.add_typer(room, name=name, help=text)
         else:
             app.command(name, help=text)(absent)
     return app
@@ -78,6 +83,8 @@ def common(
 
 def main() -> None:
     """Run the command line; a :class:`CisweaveError` is one message on standard error and exit status 2."""
+    # Threads that wait give up their core: on a shared machine spinning ones cost several times the wall time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         build(sys.argv[1:])(prog_name="cisweave")
     except CisweaveError as error:

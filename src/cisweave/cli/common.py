@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from cisweave.core.devices import DeviceName
+from cisweave.core.errors import CisweaveError
 
 Settings = Annotated[
     str | None,
@@ -23,3 +26,43 @@ Device = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of PyTorch. Default: as the environment says.")]
 Fasta = Annotated[Path, typer.Option(help="Genome FASTA, plain or bgzip; .fai is made when absent.")]
+
+
+OUTPUTS = ("out", "tsv", "metrics", "qc", "summary", "rejected", "chromatin_effects")
+"""Options that name one file to write, whatever the verb; given as a list, the same names are inputs."""
+
+
+class Verb(TyperCommand):
+    """A verb that looks at its paths before it works, and turns what the file system says into one sentence."""
+
+    def invoke(self, context: Any) -> object:
+        """Check the outputs, run the verb."""
+        if self.name != "simulate":
+            check_outputs(context.params)
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise CisweaveError(f"an input file is cut off ({error}); make or fetch it again") from error
+        except OSError as error:
+            raise CisweaveError(f"{error.strerror or error}; check the path", path=error.filename) from error
+
+
+def check_outputs(options: Mapping[str, object]) -> None:
+    """Raise if an output is a folder, cannot be placed, or is another output or an input of the same command."""
+    outputs = {name: value for name, value in options.items() if name in OUTPUTS and isinstance(value, Path)}
+    taken: dict[Path, str] = {}
+    for name, value in options.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        if name not in outputs:
+            taken |= {path.resolve(): name for path in values if isinstance(path, Path) and path.is_file()}
+    for name, path in outputs.items():
+        option = "--" + name.replace("_", "-")
+        if path.is_dir():
+            raise CisweaveError(f"{option} is a folder; write the name of a file", path=path)
+        if any(parent.exists() and not parent.is_dir() for parent in path.parents):
+            raise CisweaveError(f"{option} cannot stand below a file; write another name", path=path)
+        other = taken.setdefault(path.resolve(), name)
+        if other != name:
+            raise CisweaveError(
+                f"{option} and --{other.replace('_', '-')} are the same file; give each its own", path=path
+            )

@@ -45,7 +45,7 @@ def check_run(
     contexts = gather(problems, read_contexts, config.seal.contexts) or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
-    if config.seal.tracks.is_file():
+    if config.seal.tracks not in made and config.seal.tracks.is_file():
         tracks = gather(problems, read_tracks, config.seal.tracks) or {}
         problems += missing_files({f"{config.seal.tracks}: {name}": path for name, path in tracks.items()}, made)
     motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}

@@ -74,7 +74,7 @@ class Config(Section):
     """Everything a run can be told."""
 
     run: Name = Field("run", description="Name of the run; its output stands in results/<run>/.")
-    seed: int = Field(1, ge=0, description="Seed of training.")
+    seed: int = Field(1, ge=0, lt=2**31, description="Seed of training, attribution and the truth check's probes.")
     device: DeviceName = Field("auto", description="auto, cpu or cuda; cuda where there is none is an error.")
     simulate: SimulateSettings = Field(default_factory=SimulateSettings, description="The built-in world.")
     genome: GenomeConfig = Field(default_factory=GenomeConfig, description="Genome, annotation and variants.")

@@ -47,18 +47,24 @@ class ClosestSettings(Section):
 class TrainerSettings(Section):
     """Passed through to Lightning's Trainer; the names and meanings are Lightning's."""
 
-    devices: int | list[int] | Literal["auto"] = Field(1, description="How many devices, or which.")
+    devices: Annotated[int, Field(ge=1)] | list[int] | Literal["auto"] = Field(
+        1, description="How many devices, or which."
+    )
     num_nodes: int = Field(1, ge=1, description="How many nodes.")
-    strategy: str = Field("auto", description="Distribution strategy, for example ddp.")
+    strategy: Literal["auto", "ddp", "ddp_spawn", "fsdp", "deepspeed"] = Field(
+        "auto", description="Distribution strategy, for example ddp."
+    )
     precision: Literal["32-true", "64-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true"] = Field(
         "32-true", description="Floating-point precision."
     )
     gradient_clip_val: float | None = Field(None, ge=0, description="Clip gradients to this norm or value.")
     gradient_clip_algorithm: Literal["norm", "value"] | None = Field(None, description="How gradients are clipped.")
     accumulate_grad_batches: int = Field(1, ge=1, description="Batches per optimiser step.")
-    max_time: str | None = Field(None, description="Stop after this wall time, DD:HH:MM:SS.")
+    max_time: str | None = Field(
+        None, pattern=r"^\d\d:\d\d:\d\d:\d\d$", description="Stop after this wall time, DD:HH:MM:SS."
+    )
     max_steps: int = Field(-1, ge=-1, description="Stop after this many optimiser steps; -1 means no limit.")
-    limit_train_batches: int | float | None = Field(None, description="Use only part of each training epoch.")
+    limit_train_batches: int | float | None = Field(None, gt=0, description="Use only part of each training epoch.")
     limit_val_batches: int | float | None = Field(None, gt=0, description="Use only part of each validation epoch.")
     overfit_batches: int | float = Field(0.0, description="Overfit this many batches, to debug a model.")
     fast_dev_run: int | bool = Field(False, description="Run a few batches through all loops, to debug.")

@@ -49,17 +49,27 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read JSON; a missing or broken file is a :class:`CisweaveError`."""
     try:
-        return json.loads(existing(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise CisweaveError(f"this is not valid JSON ({error.msg})", path=path, line=error.lineno) from error
 
 
 def existing(path: str | Path) -> Path:
-    """Return ``path`` as a :class:`~pathlib.Path` if it is a file or folder that exists, else raise."""
+    """Return ``path`` as a :class:`~pathlib.Path` if it is a file that exists, else raise."""
     path = Path(path)
+    if path.is_dir():
+        raise CisweaveError("this is a folder; write the path of a file", path=path)
     if not path.exists():
         raise CisweaveError("this file does not exist; check the path", path=path)
     return path
+
+
+def read_text(path: str | Path) -> str:
+    """Text (UTF-8) of a file; a missing file, a folder or a binary file is a :class:`CisweaveError`."""
+    try:
+        return existing(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CisweaveError("this is not a text file (UTF-8)", path=path) from error
 
 
 def is_gzipped(path: str | Path) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, atomic_text, existing, write_json
+from cisweave.core.files import atomic_path, atomic_text, existing, read_text, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,15 +90,19 @@ def save_model(
 
 def read_spec(folder: str | Path) -> ModelSpec:
     """Read ``model.yaml`` of a model folder."""
-    path = existing(Path(folder) / SPEC)
+    path = Path(folder) / SPEC
+    text = read_text(path)
     try:
-        return ModelSpec(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        return ModelSpec(**yaml.safe_load(text))
     except (yaml.YAMLError, TypeError) as error:
         raise CisweaveError(f"this is not the description of a cisweave model ({error})", path=path) from error
 
 
-def load_model(folder: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Load a model folder in eval mode onto ``device``. Nothing is unpickled."""
+def load_model(folder: str | Path, device: torch.device | str = "cpu", architecture: str | None = None) -> LoadedModel:
+    """Load a model folder in eval mode onto ``device``. Nothing is unpickled.
+
+    ``architecture`` is the one that is needed; a folder that holds another is an error.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -109,6 +113,8 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Loaded
         raise CisweaveError(
             f"unknown architecture {spec.architecture}; known are {', '.join(ARCHITECTURES)}", path=folder / SPEC
         )
+    if architecture not in (None, spec.architecture):
+        raise CisweaveError(f"a model of kind {architecture} is needed here, this is {spec.architecture}", path=folder)
     module_name, class_name = ARCHITECTURES[spec.architecture].split(":")
     try:
         module: torch.nn.Module = getattr(import_module(module_name), class_name)(**spec.hyperparameters)

@@ -168,7 +168,7 @@ def recall_baselines(
     loci
         Attributed loci with the sequence of the genome.
     name
-        The workflow's own annotation.
+        The workflow's own annotation, bases weighed by the attributions at the place as for called seqlets.
     """
     recalls = {}
     for baseline, score in (("gc_content", gc_score), ("tss_distance", centre_score)):
@@ -196,7 +196,7 @@ def place_seqlets(
     """Move the seqlets of each locus to the best-scoring spans of its core that do not overlap, best first.
 
     A seqlet that finds no room is dropped. Coordinates change in ``start, end, core_start, core_end, g_start,
-    g_end``; all else stays.
+    g_end``; all else stays, item, sign and the length of its flanks too.
     """
     columns = ["chrom", "start", "core_start", "core_end"]
     windows = {row[0]: row[1:] for row in loci[["locus_id", *columns]].itertuples(index=False, name=None)}
@@ -240,8 +240,8 @@ def relocate(table: pd.DataFrame, starts: Iterable[int | None], window_start: in
     return kept.assign(
         start=start,
         end=start + length,
-        core_start=start,
-        core_end=start + length,
+        core_start=start + kept.core_start - kept.start,
+        core_end=start + kept.core_end - kept.start,
         g_start=start + window_start,
         g_end=start + length + window_start,
     )

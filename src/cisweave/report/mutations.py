@@ -32,7 +32,6 @@ from cisweave.config import (
     ProfileSettings,
     TrainingSettings,
 )
-from cisweave.core.errors import CisweaveError
 from cisweave.core.files import write_json
 from cisweave.core.logs import get_logger
 from cisweave.genome import extract
@@ -230,7 +229,7 @@ def measure_effects(tiny: Tiny) -> probes.Probe:
             variants, genome, store, subject.model, head, PredictSettings(max_shift=0, batch_size=256)
         )
     changes = pd.DataFrame(scored.chromatin, columns=subject.model.spec.outputs)
-    return probes.effect_probe(variants, pd.concat([variants[["record", "allele"]], changes], axis=1), subject)
+    return probes.effect_probe([variants], [pd.concat([variants[["record", "allele"]], changes], axis=1)], subject)
 
 
 def measure_loci(tiny: Tiny) -> probes.Probe:
@@ -247,10 +246,7 @@ def measure_attributions(tiny: Tiny) -> probes.Probe:
     targets = np.array([subject.model.spec.outputs.index(track) for track in loci.tracks])
     found, _ = attribute_items(subject.model.module, codes, targets, TINY_ATTRIBUTION)
     found.locus_id, found.track = loci.locus_id.to_numpy(), loci.tracks.tolist()
-    probe = probes.attribution_probe(found, loci, tiny.world.effects, tiny.world.instances, tiny.world.tracks)
-    if probe is None:
-        raise CisweaveError("the tiny world has too few motif-breaking variants")
-    return probe
+    return probes.attribution_probe(found, loci, tiny.world.effects, tiny.world.instances, tiny.world.tracks)
 
 
 def breaking_loci(tiny: Tiny, window: int) -> pd.DataFrame:
@@ -538,11 +534,14 @@ MUTATIONS = [
 
 
 def run_mutation(tiny: Tiny, mutation: Mutation) -> dict[str, Any]:
-    """Run a probe on sound code and with its defect; it is caught when the probe passes the one and fails the other."""
+    """Run a probe on sound code and with its defect; it is caught when the probe passes the one and fails the other.
+
+    A probe without a value fails too, but has seen nothing: that does not count.
+    """
     clean = mutation.measure(tiny)
     with mutation.inject():
         injected = mutation.measure(tiny)
-    caught = clean.passed and not injected.passed
+    caught = clean.passed and not injected.passed and not injected.reason
     logger.info("%s: %s", mutation.name, "caught" if caught else "MISSED")
     return {
         "name": mutation.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import write_json
 from cisweave.core.logs import get_logger
 from cisweave.models.folders import load_model, read_spec
+from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.report import probes, scores
 from cisweave.report.baselines import (
     compare,
@@ -28,7 +30,6 @@ from cisweave.report.baselines import (
 )
 from cisweave.report.naming import tomtom_namer
 from cisweave.report.world import World, read_world
-from cisweave.seal.profiles import ProfileStore, read_profiles
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.stores import read_attributions, read_sequences
 from cisweave.seqlets.table import read_loci
@@ -223,7 +224,7 @@ def score_recall(
     found.figures["motif_recall"] = value
     found.figures["motif_recall_exact"] = float(marked.named_exactly.mean())
     found.figures["motif_found"] = float(marked.found.mean())
-    namer = tomtom_namer(files.sequences, files.motifs, files.motif_table, annotation)
+    namer = tomtom_namer(files.sequences, files.attributions, files.motifs, files.motif_table, annotation)
     baselines = recall_baselines(instances, seqlets, loci, world.motifs, genome, namer)
     found.baselines["motif_recall"] = compare(value, baselines)
     found.counts |= {"loci": len(loci), "instances": len(instances), "seqlets": len(seqlets)}
@@ -262,12 +263,9 @@ def run_probes(files: TruthFiles, world: World, seed: int, device: DeviceName) -
         probes.profile_probe(store, subject),
         probes.reference_probe(effects, files.fasta),
         probes.window_probe(effects, files.fasta, subject.window, window_shifts(subject.window)),
-        *(
-            probes.effect_probe(table, read_table(path), subject)
-            for table, path in zip(effects[:1], files.chromatin_effects[:1], strict=True)
-        ),
+        probes.effect_probe(effects, [read_table(path) for path in files.chromatin_effects], subject),
         loci_sequences(files),
-        *attribution(files, world),
+        attribution(files, world),
         probes.split_probe(evaluations, specs, world.test_chromosomes),
         leakage(files, world, seed),
     ]
@@ -284,14 +282,11 @@ def loci_sequences(files: TruthFiles) -> probes.Probe:
     return probes.locus_probe(loci, read_sequences(files.sequences, loci), files.fasta, seqlets)
 
 
-def attribution(files: TruthFiles, world: World) -> list[probes.Probe]:
-    """The attribution probe, where enough motif-breaking variants were attributed."""
+def attribution(files: TruthFiles, world: World) -> probes.Probe:
+    """The attribution probe on the motif-breaking variants of the test contigs."""
     effects = world.effects[world.effects.chrom.isin(world.test_chromosomes)]
     store, loci = read_attributions(files.attributions), read_loci(files.loci)
-    found = probes.attribution_probe(store, loci, effects, world.instances, world.tracks)
-    if found is None:
-        logger.warning("too few motif-breaking variants were attributed for the attribution probe")
-    return [] if found is None else [found]
+    return probes.attribution_probe(store, loci, effects, world.instances, world.tracks)
 
 
 def outcome(probe: probes.Probe) -> str:
@@ -333,7 +328,7 @@ def summarise(found: Scores, outcomes: Sequence[probes.Probe], settings: TruthSe
             "effect_sign_agreement": rounded(found.figures["effect_sign_agreement"]),
             "effect_spearman": rounded(found.figures["effect_spearman"]),
             "motif_recall": rounded(found.figures["motif_recall"]),
-            "probes": len(outcomes),
+            "probes": len(probes.PROBES),
             "probes_passed": sum(probe.passed for probe in outcomes),
         },
         "figures": {name: rounded(found.figures[name]) for name in FIGURES},
@@ -342,7 +337,7 @@ def summarise(found: Scores, outcomes: Sequence[probes.Probe], settings: TruthSe
         "floors": floors,
         "floors_passed": all(entry["passed"] for entry in floors.values()),
         "probes": {probe.name: rounded(probe.as_dict(), 8) for probe in outcomes},
-        "probes_passed": all(probe.passed for probe in outcomes),
+        "probes_passed": all(probe.passed for probe in outcomes) and not wrong_probes(outcomes),
         "counts": found.counts,
         "min_effect": settings.min_effect,
         **{name: rounded(table.to_dict("records")) for name, table in found.tables.items()},
@@ -364,12 +359,24 @@ def list_failures(
         for name, entry in baselines.items()
         if not entry["passed"]
     ]
-    failed = [
-        f"probe {probe.name} failed: {probe.meaning} is {probe.value:.6g}, must be {probe.sense} {probe.bound:.6g}"
-        for probe in outcomes
-        if not probe.passed
-    ]
-    return [*below, *high, *failed]
+    failed = [f"probe {probe.name} failed: {shortfall(probe)}" for probe in outcomes if not probe.passed]
+    return [*below, *high, *failed, *wrong_probes(outcomes)]
+
+
+def shortfall(probe: probes.Probe) -> str:
+    """Why a probe failed, in words."""
+    if probe.reason:
+        return f"{probe.meaning} has no value, {probe.reason}"
+    return f"{probe.meaning} is {probe.value:.6g}, must be {probe.sense} {probe.bound:.6g}"
+
+
+def wrong_probes(outcomes: Sequence[probes.Probe]) -> list[str]:
+    """What is wrong with the set of probes that ran, in words: each of :data:`probes.PROBES` must run, once."""
+    ran = [probe.name for probe in outcomes]
+    missing = [f"probe {name} did not run" for name in probes.PROBES if name not in ran]
+    expected = [name for name in probes.PROBES if name in ran]
+    strange = [f"probe {name} ran unexpectedly" for name in sorted(Counter(ran) - Counter(expected))]
+    return [*missing, *strange]
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

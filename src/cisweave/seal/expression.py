@@ -75,9 +75,15 @@ def read_expression(path: str | Path, contexts: Sequence[str]) -> pd.DataFrame:
     repeated = table.gene_id[table.gene_id.duplicated()]
     if len(repeated):
         raise CisweaveError(f"gene {repeated.iloc[0]} stands twice; keep one row a gene", path=path)
+    repeated_contexts = [context for context in contexts if list(contexts).count(context) > 1]
+    if repeated_contexts or "gene_id" in contexts:
+        raise CisweaveError(
+            f"{(repeated_contexts or ['gene_id'])[0]!r} cannot be a context here; give each column once"
+        )
     values: pd.DataFrame = table.set_index("gene_id")[list(contexts)].apply(pd.to_numeric, errors="coerce")
     for context in contexts:
-        wrong = table.loc[table[context].notna().to_numpy() & values[context].isna().to_numpy()]
+        finite = np.isfinite(values[context].to_numpy(dtype=np.float64))
+        wrong = table.loc[table[context].notna().to_numpy() & ~finite]
         if len(wrong):
             gene, value = wrong.gene_id.iloc[0], wrong[context].iloc[0]
             raise CisweaveError(f"{value!r} of gene {gene} in {context} is not a number; leave it empty", path=path)
@@ -265,7 +271,7 @@ def finetune(
     settings = settings or ExpressionSettings()
     store = read_profiles(profiles)
     data = prepare_expression(store, read_expression(expression, contexts), settings)
-    shared = cast("ExpressionNetwork", load_model(pretrained).module).shared
+    shared = cast("ExpressionNetwork", load_model(pretrained, architecture="expression").module).shared
     torch.manual_seed(seed)
     network = ExpressionNetwork(store.features.shape[1], settings.hidden, len(data.contexts))
     if shared.weight.shape != network.shared.weight.shape:
@@ -395,7 +401,7 @@ def evaluate(
     metrics
         JSON: Spearman and mean squared error on the test contigs, per context and as median.
     """
-    loaded = load_model(model)
+    loaded = load_model(model, architecture="expression")
     settings = ExpressionSettings(
         **{
             name: loaded.spec.preprocessing[name]

@@ -209,8 +209,8 @@ def predict(
     torch_device = resolve_device(device)
     store, chromatin_model, expression_model = (
         read_profiles(profiles),
-        load_model(chromatin, torch_device),
-        load_model(model, torch_device),
+        load_model(chromatin, torch_device, "beluga"),
+        load_model(model, torch_device, "expression"),
     )
     if store.tracks != chromatin_model.spec.outputs:
         raise CisweaveError("the TSS profiles were made with another chromatin model; build them again", path=profiles)

@@ -1,4 +1,4 @@
-"""The store of chromatin profiles around every TSS.
+"""Making the store of chromatin profiles around every TSS.
 
 Dimension legend
     genes - TSS in the order of the BED, bins - places around the TSS in gene orientation, tracks - chromatin outputs
@@ -6,21 +6,19 @@ Dimension legend
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import ProfileSettings
 from cisweave.core.devices import DeviceName, resolve_device
-from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, existing
+from cisweave.core.files import atomic_path, sha256
 from cisweave.core.logs import get_logger
 from cisweave.genome.tss import read_tss
-from cisweave.models.folders import load_model
+from cisweave.models.folders import WEIGHTS, load_model
+from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.seal.spatial import spatial_features
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import Codes, one_hot, reverse_complement
@@ -31,42 +29,9 @@ if TYPE_CHECKING:
 
     from cisweave.models.beluga import Beluga
 
+__all__ = ["ProfileStore", "profile_tss", "read_profiles"]
+
 logger = get_logger(__name__)
-
-
-@dataclass
-class ProfileStore:
-    """Chromatin profiles and spatial features of all genes of an annotation.
-
-    Attributes
-    ----------
-    genes
-        Columns ``gene_id``, ``chrom``, ``tss`` (1-based), ``strand``; one row a gene.
-    tracks
-        Track names.
-    features
-        float32 (genes, basis * tracks).
-    settings
-        How the profiles were made.
-    """
-
-    path: Path
-    genes: pd.DataFrame
-    tracks: list[str]
-    features: NDArray[np.float32]
-    settings: ProfileSettings
-
-    def rows(self, gene_ids: pd.Series) -> NDArray[np.int64]:
-        """Row of each gene; -1 for a gene that is not in the store."""
-        rows: NDArray[np.int64] = pd.Index(self.genes.gene_id).get_indexer(pd.Index(gene_ids))
-        return rows
-
-    def profiles(self, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
-        """Profiles (bins, tracks) of the given rows, each read once."""
-        import h5py
-
-        with h5py.File(self.path) as store:
-            return {int(row): store["profile"][int(row)].astype(np.float32) for row in np.unique(rows)}
 
 
 def profile_tss(
@@ -91,7 +56,8 @@ def profile_tss(
     model
         Folder of the chromatin model.
     out
-        HDF5 with ``profile`` (genes, bins, tracks), ``features`` (genes, basis * tracks) and the gene columns.
+        HDF5 with ``profile`` (genes, bins, tracks), ``features`` (genes, basis * tracks) and the gene columns; its
+        attribute ``model_sha256`` tells the weights it was made with.
     """
     import h5py
 
@@ -116,10 +82,11 @@ def profile_tss(
         store.create_dataset("tss", data=genes.tss.to_numpy(), track_times=False)
         store.create_dataset("tracks", data=loaded.spec.outputs, track_times=False)
         store.attrs["settings"] = settings.model_dump_json()
+        store.attrs["model_sha256"] = sha256(Path(model) / WEIGHTS)
     write_receipt(
         out,
         settings=settings.model_dump(mode="json"),
-        inputs=[fasta, tss, Path(model) / "weights.safetensors"],
+        inputs=[fasta, tss, Path(model) / WEIGHTS],
         device=str(loaded.device),
         dtype=settings.dtype,
     )
@@ -145,18 +112,3 @@ def region_profile(
         probability = (torch.sigmoid(forward) + torch.sigmoid(backward.flip(0))) / 2
     genomic: NDArray[np.float32] = probability.cpu().numpy()
     return genomic if strand == "+" else genomic[::-1]
-
-
-def read_profiles(path: str | Path) -> ProfileStore:
-    """Open a profile store; features are read, profiles stay on disk."""
-    import h5py
-
-    try:
-        with h5py.File(existing(path)) as store:
-            genes = pd.DataFrame(
-                {name: store[name].asstr()[:] for name in ("gene_id", "chrom", "strand")} | {"tss": store["tss"][:]}
-            )
-            settings = ProfileSettings.model_validate_json(store.attrs["settings"])
-            return ProfileStore(Path(path), genes, list(store["tracks"].asstr()[:]), store["features"][:], settings)
-    except (OSError, KeyError) as error:
-        raise CisweaveError(f"this is not a store of TSS profiles ({error})", path=path) from error

@@ -12,23 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cisweave.models.profiles import bin_centres, bin_of_distance
+
+__all__ = ["basis_weights", "bin_centres", "bin_of_distance", "replace_bin", "spatial_features"]
+
 DECAY_UNIT = 200
 """Bases over which a decay constant of 1 falls to 1/e."""
 
 Floats = NDArray[np.float64]
-
-
-def bin_centres(bins: int = 200, bin_size: int = 200) -> NDArray[np.int64]:
-    """Centres (bins,) of the bins relative to the TSS in gene orientation: -19900, -19700, …, +19900."""
-    return (np.arange(bins) - bins // 2) * bin_size + bin_size // 2
-
-
-def bin_of_distance(distance: NDArray[np.int64], bins: int = 200, bin_size: int = 200) -> NDArray[np.int64]:
-    """Index of the bin that holds a distance; bin j holds (bin_size (j - bins/2), bin_size (j - bins/2 + 1)].
-
-    Distances beyond the tiled range fall into the first or last bin.
-    """
-    return np.clip(-(-distance // bin_size) + bins // 2 - 1, 0, bins - 1)
 
 
 def basis_weights(distance: NDArray[np.int64] | Floats, decay: Sequence[float]) -> Floats:

@@ -23,10 +23,10 @@ from cisweave.motifs.motif import Motif
 from cisweave.motifs.prepare import MIN_TARGETS
 from cisweave.seqlets.call import SEQLET_COLUMNS
 from cisweave.seqlets.kernels import prepare_numba
-from cisweave.seqlets.stores import open_store
 from cisweave.seqlets.table import typed
 from cisweave.sequence.onehot import Codes
 from cisweave.tables.frames import read_table, write_parquet, write_tsv
+from cisweave.tables.hdf5 import open_store
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)

@@ -18,8 +18,8 @@ from cisweave.config.sections import LociSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.genome.table import GENE_COLUMNS, LIFT_COLUMNS, VARIANT_COLUMNS
-from cisweave.models.folders import read_spec
-from cisweave.seqlets.stores import Profiles, read_profiles
+from cisweave.models.folders import SPEC, WEIGHTS, read_spec
+from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.seqlets.table import LOCI_COLUMNS, empty_loci, typed
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.ledger import KEY
@@ -58,7 +58,8 @@ def select_loci(
     profiles
         Store of TSS profiles (HDF5).
     model
-        Folder of the chromatin model; gives the window, the bin and the tracks.
+        Folder of the chromatin model; gives the window, the bin and the tracks. Its weights must be those that
+        the profiles were made with.
     out
         Locus table (TSV), columns :data:`cisweave.seqlets.table.LOCI_COLUMNS`.
     """
@@ -66,8 +67,7 @@ def select_loci(
     spec = read_spec(model)
     window, bin_size = int(spec.hyperparameters["window"]), int(spec.preprocessing["bin_size"])
     store = read_profiles(profiles)
-    if store.tracks != spec.outputs:
-        raise CisweaveError("the TSS profiles were made with another chromatin model; build them again", path=profiles)
+    store.check_model(model)
     ranked = strongest_variants(effects, settings)
     changes = read_changes(chromatin_effects, ranked, store.tracks)
     base_rate, best = promoter_bins(store, settings)
@@ -78,7 +78,7 @@ def select_loci(
     write_receipt(
         out,
         settings=settings.model_dump(mode="json"),
-        inputs=[*effects, *chromatin_effects, profiles, Path(model) / "model.yaml"],
+        inputs=[*effects, *chromatin_effects, profiles, Path(model) / SPEC, Path(model) / WEIGHTS],
     )
     logger.info("%d variants and %d promoter windows to attribute", len(variants) // 2, len(promoters))
     return loci
@@ -145,7 +145,7 @@ def read_changes(paths: Sequence[str | Path], variants: pd.DataFrame, tracks: li
 
 
 def variant_loci(
-    variants: pd.DataFrame, changes: Floats, store: Profiles, base_rate: Floats, window: int, settings: LociSettings
+    variants: pd.DataFrame, changes: Floats, store: ProfileStore, base_rate: Floats, window: int, settings: LociSettings
 ) -> pd.DataFrame:
     """Two rows a variant, the reference haplotype first."""
     if not len(variants):
@@ -177,14 +177,11 @@ def variant_loci(
     return both.sort_values("region_id", kind="stable", ignore_index=True)
 
 
-def place_probability(variants: pd.DataFrame, store: Profiles) -> Floats:
+def place_probability(variants: pd.DataFrame, store: ProfileStore) -> Floats:
     """Reference probability (variants, tracks) of the bin of the variant's gene that holds it; 0 for unknown genes."""
-    bins, size = store.settings.bins, store.settings.bin_size
     strand = np.where(variants.gene_strand == "-", -1, 1)
     distance = variants.dist_to_tss.to_numpy(dtype=np.int64) * strand
-    places = np.clip(-(-distance // size) + bins // 2 - 1, 0, bins - 1)
-    rows = pd.Index(store.genes.gene_id).get_indexer(pd.Index(variants.gene_id))
-    return store.at(rows.astype(np.int64), places)
+    return store.at(store.rows(variants.gene_id), store.bins_of(distance))
 
 
 def specific_tracks(probability: Floats, base_rate: Floats, settings: LociSettings) -> list[int]:
@@ -198,7 +195,7 @@ def specific_tracks(probability: Floats, base_rate: Floats, settings: LociSettin
 
 
 # --- promoters --------------------------------------------------------------------------------------------------------
-def promoter_bins(store: Profiles, settings: LociSettings) -> tuple[Floats, pd.DataFrame]:
+def promoter_bins(store: ProfileStore, settings: LociSettings) -> tuple[Floats, pd.DataFrame]:
     """Base rate (tracks,) of each track over all promoter bins, and the best bin of each gene.
 
     Returns
@@ -225,7 +222,7 @@ def promoter_bins(store: Profiles, settings: LociSettings) -> tuple[Floats, pd.D
 
 
 def promoter_loci(
-    best: pd.DataFrame, store: Profiles, base_rate: Floats, window: int, bin_size: int, settings: LociSettings
+    best: pd.DataFrame, store: ProfileStore, base_rate: Floats, window: int, bin_size: int, settings: LociSettings
 ) -> pd.DataFrame:
     """The strongest promoter windows whose cores do not overlap."""
     best = best[best.strength > 0]

@@ -1,14 +1,12 @@
-"""The HDF5 files of this room: sequences in, attributions out, TSS profiles in.
+"""The HDF5 files of this room: sequences in, attributions out.
 
 Dimension legend
-    loci - rows of the locus table, items - one locus attributed for one track, length - bases of a window,
-    bins - places around a TSS in gene orientation, tracks - chromatin outputs
+    loci - rows of the locus table, items - one locus attributed for one track, length - bases of a window
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.config.sections import ProfileSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, existing
+from cisweave.core.files import atomic_path
 from cisweave.sequence.onehot import Codes
-
-PROFILE_BLOCK = 256
-"""Genes read from a profile store at a time."""
-
-
-@contextmanager
-def open_store(path: str | Path, what: str) -> Iterator[Any]:
-    """Open an HDF5 file to read; a file of another kind or without what is asked of it is a clear error."""
-    import h5py
-
-    try:
-        with h5py.File(existing(path)) as store:
-            yield store
-    except (OSError, KeyError) as error:
-        raise CisweaveError(f"this is not a store of {what} ({error})", path=path) from error
+from cisweave.tables.hdf5 import open_store
 
 
 # --- sequences --------------------------------------------------------------------------------------------------------
@@ -127,54 +110,3 @@ def read_attributions(path: str | Path) -> Attributions:
             store["projected"][:],
             store["hypothetical"][:],
         )
-
-
-# --- TSS profiles -----------------------------------------------------------------------------------------------------
-@dataclass
-class Profiles:
-    """A store of chromatin profiles around TSS, read a few bins at a time.
-
-    Attributes
-    ----------
-    genes
-        Columns ``gene_id``, ``chrom``, ``tss`` (1-based), ``strand``; rows as in the store.
-    tracks
-        Track names.
-    settings
-        Number and size of the bins.
-    """
-
-    path: Path
-    genes: pd.DataFrame
-    tracks: list[str]
-    settings: ProfileSettings
-
-    @property
-    def centres(self) -> NDArray[np.int64]:
-        """Centre (bins,) of each bin relative to the TSS, in gene orientation: -19900, -19700, …, +19900."""
-        bins, size = self.settings.bins, self.settings.bin_size
-        return (np.arange(bins) - bins // 2) * size + size // 2
-
-    def blocks(self, first: int, last: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Blocks of genes: first row, and probabilities (genes, bins, tracks) of the bins first … last - 1."""
-        with open_store(self.path, "TSS profiles") as store:
-            for row in range(0, len(self.genes), PROFILE_BLOCK):
-                yield row, store["profile"][row : row + PROFILE_BLOCK, first:last].astype(np.float32)
-
-    def at(self, rows: NDArray[np.int64], bins: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Probabilities (n, tracks) of one bin of one gene each; zeros where the row is -1."""
-        found = np.zeros((len(rows), len(self.tracks)), dtype=np.float32)
-        with open_store(self.path, "TSS profiles") as store:
-            for number, (row, place) in enumerate(zip(rows.tolist(), bins.tolist(), strict=True)):
-                if row >= 0:
-                    found[number] = store["profile"][row, place]
-        return found
-
-
-def read_profiles(path: str | Path) -> Profiles:
-    """Open a store of TSS profiles; the profiles themselves stay on disk."""
-    with open_store(path, "TSS profiles") as store:
-        genes = pd.DataFrame({name: store[name].asstr()[:] for name in ("gene_id", "chrom", "strand")})
-        genes["tss"] = store["tss"][:]
-        settings = ProfileSettings.model_validate_json(store.attrs["settings"])
-        return Profiles(Path(path), genes, store["tracks"].asstr()[:].tolist(), settings)

@@ -9,7 +9,10 @@ from types import TracebackType
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, is_gzipped
+from cisweave.core.logs import get_logger
 from cisweave.sequence.onehot import Codes, encode
+
+logger = get_logger(__name__)
 
 
 class Genome:
@@ -78,7 +81,12 @@ def ensure_index(path: Path) -> None:
     index = path.with_name(path.name + ".fai")
     compressed_index = path.with_name(path.name + ".gzi")
     compressed = is_gzipped(path)
-    if index.exists() and (compressed_index.exists() or not compressed):
+    complete = index.exists() and (compressed_index.exists() or not compressed)
+    stale = complete and index.stat().st_mtime < path.stat().st_mtime
+    if stale and not os.access(path.parent, os.W_OK):
+        logger.warning("%s is older than its FASTA and its folder read-only; make it anew if the FASTA changed", index)
+        return
+    if complete and not stale:
         return
     partial = [path.with_name(f".partial-{os.getpid()}-{path.name}{suffix}") for suffix in (".fai", ".gzi")]
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, existing
+from cisweave.core.files import atomic_path, existing, is_gzipped
 
 
 def write_tsv(frame: pd.DataFrame, path: str | Path, float_format: str | None = None) -> None:
@@ -38,13 +40,15 @@ def read_table(path: str | Path, columns: Iterable[str] = (), dtype: dict[str, s
     Strings such as ``NA`` are kept as they are written; only empty fields are missing values.
     """
     path = existing(path)
-    if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
-    else:
-        try:
-            frame = pd.read_csv(path, sep="\t", dtype=dtype, keep_default_na=False, na_values=[""])
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise CisweaveError(f"this is not a tab-separated table with a header ({error})", path=path) from error
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            packed: Literal["gzip"] | None = "gzip" if is_gzipped(path) else None
+            frame = pd.read_csv(path, sep="\t", dtype=dtype, keep_default_na=False, na_values=[""], compression=packed)
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        kind = "a Parquet table" if path.suffix == ".parquet" else "a tab-separated table with a header"
+        raise CisweaveError(f"this is not {kind}, or it is cut off ({error})", path=path) from error
     require_columns(frame, columns, path)
     return frame
 

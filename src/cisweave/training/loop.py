@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import lightning
 import pandas as pd
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     Callback,
@@ -158,9 +160,12 @@ def fit(
     callbacks: list[Callback] = [history, best, last, *optional_callbacks(settings)]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience, strict=False))
-    trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
     batches = Batches(train, valid, batch_size, module.seed)
-    trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    try:
+        trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
+        trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
+    except MisconfigurationException as error:
+        raise CisweaveError(f"Lightning refuses the section training: {error}") from error
     leave_other_ranks(trainer)
     best_score = math.nan if best.best_model_score is None else float(best.best_model_score)
     require_result(settings, history.frame(), monitor, best_score)
@@ -176,14 +181,28 @@ def open_run_folder(folder: Path, identity: Mapping[str, Any]) -> str | None:
     last = folder / "checkpoints" / "last.ckpt"
     if getattr(rank_zero_only, "rank", 0) > 0:
         return str(last) if last.exists() else None
+    if folder.exists() and any(folder.iterdir()) and not (folder / IDENTITY).exists():
+        raise CisweaveError("this folder holds files of another kind; give the model another folder", path=folder)
     same = (folder / IDENTITY).exists() and read_json(folder / IDENTITY) == record
-    if same and last.exists() and not (folder / "finished.json").exists():
+    if same and readable(last) and not (folder / "finished.json").exists():
         logger.info("resuming from %s", last)
         return str(last)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_json(folder / IDENTITY, record)
     return None
+
+
+def readable(checkpoint: Path) -> bool:
+    """Whether a checkpoint is there and whole; a broken one is said and passed over."""
+    if not checkpoint.exists():
+        return False
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        logger.warning("%s cannot be read (%s); training starts afresh", checkpoint, error)
+        return False
+    return True
 
 
 def optional_callbacks(settings: TrainingSettings) -> list[Callback]:

@@ -9,7 +9,26 @@ from cisweave.report.probes.stores import label_probe, profile_probe
 from cisweave.report.probes.strand import decoy_probe, strand_probe
 from cisweave.report.probes.subject import Factor, Probe, Subject, factors_of
 
+PROBES = (
+    "strand",
+    "strand_decoy",
+    "channels",
+    "position",
+    "registration",
+    "labels",
+    "profiles",
+    "alleles",
+    "allele_windows",
+    "variant_effects",
+    "loci",
+    "attribution",
+    "held_out",
+    "leakage",
+)
+"""Names of all probes, in the order in which the truth check runs them; each must run."""
+
 __all__ = [
+    "PROBES",
     "Factor",
     "FitExpression",
     "Probe",

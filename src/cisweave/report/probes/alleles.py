@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cisweave.core.seeds import generator
-from cisweave.report.probes.subject import Probe, Subject
+from cisweave.report.probes.subject import NOTHING, Floats, Probe, Subject
 from cisweave.sequence import Genome, decode, windows
+from cisweave.tables.ledger import KEY
 
 if TYPE_CHECKING:
     import pysam
@@ -34,7 +35,8 @@ def reference_probe(tables: Sequence[pd.DataFrame], fasta: str | Path) -> Probe:
         ]
     meaning = "share of scored variants whose REF equals the bases of the FASTA"
     value = float(np.mean(agree)) if agree else np.nan
-    return Probe("alleles", value, 1.0, "at least", meaning, {"variants": len(variants), "wrong": agree.count(False)})
+    detail: dict[str, object] = {"variants": len(variants), "wrong": agree.count(False)}
+    return Probe("alleles", value, 1.0, "at least", meaning, detail, "" if agree else NOTHING)
 
 
 def window_probe(tables: Sequence[pd.DataFrame], fasta: str | Path, window: int, shifts: Sequence[int]) -> Probe:
@@ -57,7 +59,7 @@ def window_probe(tables: Sequence[pd.DataFrame], fasta: str | Path, window: int,
                     right.append(decode(found) == wanted)
     meaning = "share of reference and alternative windows equal to windows put together independently"
     value = float(np.mean(right)) if right else np.nan
-    return Probe("allele_windows", value, 1.0, "at least", meaning, {"windows": len(right)})
+    return Probe("allele_windows", value, 1.0, "at least", meaning, {"windows": len(right)}, "" if right else NOTHING)
 
 
 def locus_probe(loci: pd.DataFrame, codes: Codes, fasta: str | Path, seqlets: pd.DataFrame | None = None) -> Probe:
@@ -89,7 +91,8 @@ def locus_probe(loci: pd.DataFrame, codes: Codes, fasta: str | Path, seqlets: pd
         ]
     meaning = "share of attributed loci and of their seqlets whose bases are those of the FASTA at their coordinates"
     value = float(np.mean(equal + same)) if equal else np.nan
-    return Probe("loci", value, 1.0, "at least", meaning, {"loci": len(equal), "seqlets": len(same)})
+    detail: dict[str, object] = {"loci": len(equal), "seqlets": len(same)}
+    return Probe("loci", value, 1.0, "at least", meaning, detail, "" if equal else NOTHING)
 
 
 def plain_locus(fasta: pysam.FastaFile, place: tuple[Any, ...], window: int) -> str:
@@ -110,32 +113,49 @@ def reference_spans(loci: pd.DataFrame, seqlets: pd.DataFrame) -> list[tuple[int
     return [(row, *place) for row, place in zip(rows.loc[here.locus_id].tolist(), places, strict=True)]
 
 
-def effect_probe(effects: pd.DataFrame, chromatin_effects: pd.DataFrame, subject: Subject) -> Probe:
+def effect_probe(effects: Sequence[pd.DataFrame], chromatin_effects: Sequence[pd.DataFrame], subject: Subject) -> Probe:
     """Written chromatin effects are alternative minus reference of windows put together independently.
 
     Catches swapped alleles (the sign), shifted positions and mixed-up rows or tracks.
+
+    Parameters
+    ----------
+    effects, chromatin_effects
+        Tables of variants with their effects on expression and on chromatin; those of one context set share a place.
     """
+    meaning = "largest difference between a written chromatin effect and the one computed independently, probability"
+    if len(effects) != len(chromatin_effects):
+        reason = f"there are {len(effects)} tables of effects and {len(chromatin_effects)} of chromatin effects"
+        return Probe("variant_effects", np.nan, MAX_EFFECT_DIFFERENCE, "at most", meaning, {}, reason)
+    written, expected = [], []
+    for table, changes in zip(effects, chromatin_effects, strict=True):
+        variants = sample(table[["record", "allele", "chrom", "pos", "ref", "alt"]].drop_duplicates(KEY))
+        written.append(variants[KEY].merge(changes, on=KEY, how="left")[subject.model.spec.outputs].to_numpy())
+        expected.append(plain_effects(variants, subject))
+    if not sum(map(len, written)):
+        return Probe("variant_effects", np.nan, MAX_EFFECT_DIFFERENCE, "at most", meaning, {"variants": 0}, NOTHING)
+    found = np.concatenate(written)
+    value = float(np.abs(found - np.concatenate(expected)).max())
+    detail: dict[str, object] = {"variants": len(found), "largest_effect": float(np.abs(found).max())}
+    reason = "" if np.isfinite(value) else "a variant has no chromatin effect"
+    return Probe("variant_effects", value, MAX_EFFECT_DIFFERENCE, "at most", meaning, detail, reason)
+
+
+def plain_effects(variants: pd.DataFrame, subject: Subject) -> Floats:
+    """Alternative minus reference (variants, tracks), probability, of windows written out plainly."""
     import pysam
 
-    key = ["record", "allele"]
-    variants = sample(effects[[*key, "chrom", "pos", "ref", "alt"]].drop_duplicates(key))
-    written = variants[key].merge(chromatin_effects, on=key, how="left")[subject.model.spec.outputs].to_numpy()
+    if variants.empty:
+        return np.empty((0, len(subject.model.spec.outputs)))
+    rows = list(zip(variants.chrom, variants.pos.tolist(), variants.ref, variants["alt"], strict=True))
     with pysam.FastaFile(str(subject.fasta)) as handle:
         reference, alternative = (
             subject.predict_channels(
-                [
-                    plain_window(handle, chrom, pos, ref, bases, subject.window, 0)
-                    for chrom, pos, ref, bases in zip(
-                        variants.chrom, variants.pos, variants.ref, variants[allele], strict=True
-                    )
-                ]
+                [plain_window(handle, row[0], row[1], row[2], row[index], subject.window, 0) for row in rows]
             )
-            for allele in ("ref", "alt")
+            for index in (2, 3)
         )
-    meaning = "largest difference between a written chromatin effect and the one computed independently, probability"
-    value = float(np.abs(written - (alternative - reference)).max()) if len(variants) else np.nan
-    detail: dict[str, object] = {"variants": len(variants), "largest_effect": round(float(np.abs(written).max()), 4)}
-    return Probe("variant_effects", value, MAX_EFFECT_DIFFERENCE, "at most", meaning, detail)
+    return alternative - reference
 
 
 def plain_window(fasta: pysam.FastaFile, chrom: str, pos: int, ref: str, allele: str, window: int, shift: int) -> str:

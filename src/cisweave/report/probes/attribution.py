@@ -37,12 +37,13 @@ def attribution_probe(
     effects: pd.DataFrame,
     instances: pd.DataFrame,
     tracks: dict[str, str],
-) -> Probe | None:
+) -> Probe:
     """The centroid of |attribution(alt) - attribution(ref)| lies on the motif the variant breaks.
 
     Taken from the workflow's own loci, sequences and attributions, over the planted instance and ten bases on
     each side, in the track of the broken factor. The mean over variants cancels what single windows add, and the mean
-    of the two strands what the motifs' own asymmetry adds. None where fewer than five such variants were attributed.
+    of the two strands what the motifs' own asymmetry adds. Fewer than five such variants
+    prove nothing, and the probe fails.
 
     Parameters
     ----------
@@ -54,20 +55,25 @@ def attribution_probe(
         Track of each factor.
     """
     found = broken_motifs(attributions, loci, effects, instances, tracks)
-    if len(found) < MIN_VARIANTS:
-        return None
-    offsets = np.array([centroid_offset(attributions, broken) for broken in found])
-    forward = np.array([broken.strand == "+" for broken in found])
-    strands = [offsets[strand].mean() for strand in (forward, ~forward) if strand.any()]
     meaning = (
         "offset of the centroid of |alt - ref| attribution from the broken motif's middle, bases, mean over variants"
     )
+    if len(found) < MIN_VARIANTS:
+        reason = (
+            f"{len(found)} motif-breaking substitutions were attributed in their own track, {MIN_VARIANTS} are needed"
+        )
+        return Probe("attribution", np.nan, MAX_OFFSET, "at most", meaning, {"variants": len(found)}, reason)
+    offsets = np.array([centroid_offset(attributions, broken) for broken in found])
+    forward = np.array([broken.strand == "+" for broken in found])
+    strands = [offsets[strand].mean() for strand in (forward, ~forward) if strand.any()]
+    value = float(abs(np.mean(strands)))
+    reason = "" if np.isfinite(value) else "both haplotypes of a variant have the same attributions"
     detail: dict[str, object] = {
         "variants": len(found),
         "standard_deviation": round(float(offsets.std()), 3),
         "factors": sorted({broken.tf for broken in found}),
     }
-    return Probe("attribution", float(abs(np.mean(strands))), MAX_OFFSET, "at most", meaning, detail)
+    return Probe("attribution", value, MAX_OFFSET, "at most", meaning, detail, reason)
 
 
 def broken_motifs(

@@ -8,7 +8,7 @@ import numpy as np
 
 from cisweave.report.probes.dna import ORDER, information, insert
 from cisweave.report.probes.strand import rounded
-from cisweave.report.probes.subject import Factor, Floats, Probe, Subject, logit
+from cisweave.report.probes.subject import Factor, Floats, Probe, Subject, largest, logit
 from cisweave.sequence.onehot import encode
 
 MIN_SHARE = 0.75
@@ -40,7 +40,7 @@ def channel_probe(subject: Subject) -> Probe:
             base: float(pooled[0, row] / pooled[1, row]) for row, base in enumerate(ORDER) if pooled[1, row]
         }
         factors[path] = {tf: float(found[0].sum() / found[1].sum()) for tf, found in bits.items()}
-    value = min(share for bases in shares.values() for share in bases.values())
+    value = -largest(-share for bases in shares.values() for share in bases.values())
     meaning = "share of the consensus' bits that single-base substitutions spell, worst of the four bases"
     detail: dict[str, object] = {path: rounded(share) for path, share in shares.items()}
     detail["per_tf"] = {path: rounded(share) for path, share in factors.items()}

@@ -57,7 +57,8 @@ def leakage_probe(
     detail: dict[str, object] = {"genes": genes, "spearman_of_other_genes": round(train, 4), "epochs": EPOCHS}
     # A model that cannot even remember its training genes would never show a leak.
     judged = value if train > bound else np.nan
-    return Probe("leakage", judged, float(bound), "at most", meaning, detail)
+    reason = "" if np.isfinite(judged) else "the model does not remember its training genes, so no leak could show"
+    return Probe("leakage", judged, float(bound), "at most", meaning, detail, reason)
 
 
 def shuffled(table: pd.DataFrame, contexts: Sequence[str], seed: int = 0) -> pd.DataFrame:
@@ -105,8 +106,8 @@ class SealFit:
         import torch
 
         from cisweave.models.folders import load_model
+        from cisweave.models.profiles import read_profiles
         from cisweave.seal.expression import long_table, prepare_expression, pretrain, read_expression
-        from cisweave.seal.profiles import read_profiles
 
         training = TrainingSettings(csv_log=False, tensorboard=False, weight_averaging=LEARNING_RATE)
         pretrain(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cisweave.report.probes.dna import insert, other_strand
 from cisweave.report.probes.strand import response, rounded
-from cisweave.report.probes.subject import Factor, Floats, Probe, Subject, logit
+from cisweave.report.probes.subject import Factor, Floats, Probe, Subject, largest, logit
 from cisweave.sequence import Genome, windows
 from cisweave.sequence.onehot import Codes
 
@@ -98,7 +98,7 @@ def position_probe(subject: Subject) -> Probe:
     medians = [float(np.median(list(values.values()))) for values in offsets.values()]
     meaning = "offset of the attribution centroid from the planted motif, bases, median over factors, worst extraction"
     detail: dict[str, object] = {path: rounded(values) for path, values in offsets.items()}
-    return Probe("position", max(abs(value) for value in medians), MAX_CENTROID_OFFSET, "at most", meaning, detail)
+    return Probe("position", largest(abs(value) for value in medians), MAX_CENTROID_OFFSET, "at most", meaning, detail)
 
 
 def registration_probe(subject: Subject) -> Probe:
@@ -116,7 +116,8 @@ def registration_probe(subject: Subject) -> Probe:
     width = STEP * int((mean >= mean.max() / 2).sum())
     meaning = "offset of the response's centroid from the middle of the window, bases"
     detail: dict[str, object] = {"width_at_half_maximum": width, "bin_size": subject.bin_size}
-    return Probe("registration", value, MAX_RESPONSE_OFFSET, "at most", meaning, detail)
+    reason = "" if mean.sum() > 0 else "no motif raises its track"
+    return Probe("registration", value, MAX_RESPONSE_OFFSET, "at most", meaning, detail, reason)
 
 
 def write_planted(subject: Subject, path: Path) -> tuple[Path, list[Placement]]:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from cisweave.config import read_tracks
 from cisweave.core.seeds import generator
+from cisweave.models.profiles import ProfileStore
 from cisweave.report.probes.alleles import read_padded
-from cisweave.report.probes.subject import Probe, Subject
+from cisweave.report.probes.subject import NOTHING, Probe, Subject, largest
 from cisweave.seal.chromatin import labelled_bins
-from cisweave.seal.profiles import ProfileStore
 from cisweave.sequence import Genome, decode
 
 GENES, BINS = 5, 8
@@ -31,17 +31,18 @@ def profile_probe(store: ProfileStore, subject: Subject) -> Probe:
     rows = sample_genes(store.genes, subject.seed)
     columns = np.unique(np.linspace(0, bins - 1, BINS).astype(int))
     profiles = store.profiles(rows)
-    worst = 0.0
+    worst = []
     with pysam.FastaFile(str(subject.fasta)) as fasta:
         for row in rows.tolist():
             gene = store.genes.iloc[row]
             sign = -1 if gene.strand == "-" else 1
             centres = [int(gene.tss) + sign * ((column - bins // 2) * bin_size + bin_size // 2) for column in columns]
             windows = [read_padded(fasta, str(gene.chrom), centre - half, centre + half) for centre in centres]
-            worst = max(worst, float(np.abs(subject.predict_channels(windows) - profiles[row][columns]).max()))
+            worst.append(float(np.abs(subject.predict_channels(windows) - profiles[row][columns]).max()))
     meaning = "largest difference between a stored TSS profile and the one computed independently, probability"
     detail: dict[str, object] = {"genes": store.genes.gene_id.iloc[rows].tolist()}
-    return Probe("profiles", worst, MAX_PROFILE_DIFFERENCE, "at most", meaning, detail)
+    reason = "" if worst else NOTHING
+    return Probe("profiles", largest(worst), MAX_PROFILE_DIFFERENCE, "at most", meaning, detail, reason)
 
 
 def sample_genes(genes: pd.DataFrame, seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -79,7 +80,8 @@ def label_probe(fasta: str | Path, tracks: str | Path, chrom: str, bin_size: int
             equal.append([covers_half(track, middle, bin_size) for track in peaks] == bins.labels[index].tolist())
     meaning = "share of training windows whose labels are those of their central bin, computed independently"
     value = float(np.mean(equal)) if equal else np.nan
-    return Probe("labels", value, 1.0, "at least", meaning, {"windows": len(equal), "chrom": chrom})
+    reason = "" if equal else "no training window is found again in the FASTA"
+    return Probe("labels", value, 1.0, "at least", meaning, {"windows": len(equal), "chrom": chrom}, reason)
 
 
 def plain_peaks(path: str | Path, chrom: str) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cisweave.report.probes.dna import insert, match_score, other_strand
-from cisweave.report.probes.subject import Factor, Probe, Subject
+from cisweave.report.probes.subject import Factor, Probe, Subject, largest
 from cisweave.sequence.onehot import encode
 
 TOLERANCE = 1e-4
@@ -27,7 +27,7 @@ def strand_probe(subject: Subject) -> Probe:
         reverse = subject.predict(np.stack([encode(other_strand(window)) for window in windows]))
         worst[factor.tf] = float(np.abs(forward - reverse).max())
     meaning = "largest difference of probability between a window with a motif and its reverse complement"
-    return Probe("strand", max(worst.values()), TOLERANCE, "at most", meaning, {"per_tf": rounded(worst, 8)})
+    return Probe("strand", largest(worst.values()), TOLERANCE, "at most", meaning, {"per_tf": rounded(worst, 8)})
 
 
 def decoy_probe(subject: Subject) -> Probe:
@@ -41,10 +41,11 @@ def decoy_probe(subject: Subject) -> Probe:
         decoys = [decoy for decoy in decoys_of(factor.consensus) if is_foreign(factor, decoy)]
         real = response(subject, factor, factor.consensus)
         if decoys and real > 0:
-            ratios[factor.tf] = max(response(subject, factor, decoy) for decoy in decoys) / real
+            ratios[factor.tf] = largest(response(subject, factor, decoy) for decoy in decoys) / real
     value = float(np.median(list(ratios.values()))) if ratios else np.nan
     meaning = "response to the reversed or complemented motif over the response to the motif, median over factors"
-    return Probe("strand_decoy", value, DECOY_RATIO, "at most", meaning, {"per_tf": rounded(ratios)})
+    reason = "" if ratios else "no factor's motif raises its track, or every reversed motif resembles the motif"
+    return Probe("strand_decoy", value, DECOY_RATIO, "at most", meaning, {"per_tf": rounded(ratios)}, reason)
 
 
 def decoys_of(motif: str) -> list[str]:

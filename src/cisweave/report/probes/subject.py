@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cisweave.sequence.onehot import Codes
 
 Floats = NDArray[np.float64]
+NOTHING = "there is nothing to look at"
+"""Reason of a probe without a value whose inputs are empty."""
 SMALLEST = 1e-7
 
 
@@ -42,6 +44,8 @@ class Probe:
         What the value is, in words, with its unit.
     detail
         Figures that help to see why, not judged.
+    reason
+        Why there is no value, where there is none; such a probe fails.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Probe:
     sense: Literal["at most", "at least"]
     meaning: str
     detail: dict[str, object]
+    reason: str = ""
 
     @property
     def passed(self) -> bool:
@@ -66,7 +71,14 @@ class Probe:
             "passed": self.passed,
             "meaning": self.meaning,
             "detail": self.detail,
+            "reason": self.reason,
         }
+
+
+def largest(values: Iterable[float]) -> float:
+    """The largest value; not a number where one is not a number or there is none, which ``max`` would hide."""
+    found = np.array(list(values), dtype=np.float64)
+    return float(found.max()) if len(found) else float("nan")
 
 
 @dataclass(frozen=True)
