@@ -71,7 +71,10 @@ def test_later_files_override_key_by_key(tmp_path: Path) -> None:
         ({"run": "a/b"}, 'run: "a/b" cannot be used; write a name (letters, digits, - and _ only'),
         ({"seal": {"expression": {"a b": "x.tsv"}}}, 'seal.expression.a b: "a b" cannot be used; write a name'),
         ({"truth": {"floors": {"sign": "high"}}}, 'truth.floors.sign: "high" cannot be used; write a number'),
-        ({"seed": -1}, "seed: -1 cannot be used; write a value greater than or equal to 0 (Seed of training)"),
+        (
+            {"seed": -1},
+            "seed: -1 cannot be used; write a value greater than or equal to 0",
+        ),
     ],
 )
 def test_mistake_names_key_value_and_remedy(data: dict[str, object], message: str) -> None:

@@ -21,7 +21,7 @@ START = 40
 
 @pytest.fixture
 def store(tmp_path: Path) -> tuple[Path, int]:
-    """One locus with CTCF's consensus from base 40, attributed twice: on the motif, and on every third base. The motif's length."""
+    """One locus with CTCF's consensus from base 40, attributed on the motif and on every third base; its length."""
     motif = next(motif for motif in jaspar_motifs(tax_group=["vertebrates"]) if motif.matrix_id == "MA0139.2")
     codes = np.random.default_rng(0).integers(0, 4, (1, 100)).astype(np.uint8)
     codes[0, START : START + motif.width] = motif.pwm.argmax(axis=0)

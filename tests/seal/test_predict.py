@@ -195,3 +195,18 @@ def test_scores_that_are_not_numbers_are_refused(world, tmp_path):
     with pytest.raises(CisweaveError, match="not finite, the first at chr1:2500"):
         run(folder, variant_table(contig), model=tmp_path / "broken", out=tmp_path / "effects.parquet")
     assert not (tmp_path / "effects.parquet").exists()
+
+
+def test_profiles_of_another_model_are_refused(world, tmp_path):
+    folder, contig = world
+    loaded = load_model(folder / "chromatin")
+    loaded.module.head[-1].bias.data += 1
+    save_model(tmp_path / "other", loaded.module, loaded.spec, {}, pd.DataFrame({"epoch": [0]}))
+    with pytest.raises(CisweaveError, match="made with another chromatin model; build them again"):
+        run(folder, variant_table(contig), chromatin=tmp_path / "other")
+
+
+def test_swapped_models_are_refused(world):
+    folder, contig = world
+    with pytest.raises(CisweaveError, match="a model of kind expression is needed here, this is beluga"):
+        run(folder, variant_table(contig), model=folder / "chromatin")

@@ -47,9 +47,7 @@ class ClosestSettings(Section):
 class TrainerSettings(Section):
     """Passed through to Lightning's Trainer; the names and meanings are Lightning's."""
 
-    devices: Annotated[int, Field(ge=1)] | list[int] | Literal["auto"] = Field(
-        1, description="How many devices, or which."
-    )
+    devices: int | list[int] | Literal["auto"] = Field(1, description="How many devices, or which.")
     num_nodes: int = Field(1, ge=1, description="How many nodes.")
     strategy: Literal["auto", "ddp", "ddp_spawn", "fsdp", "deepspeed"] = Field(
         "auto", description="Distribution strategy, for example ddp."
@@ -71,6 +69,13 @@ class TrainerSettings(Section):
     profiler: Literal["simple", "advanced", "pytorch"] | None = Field(None, description="Lightning's profiler.")
     deterministic: bool | Literal["warn"] = Field(False, description="Deterministic algorithms only.")
     detect_anomaly: bool = Field(False, description="Find the operation that made a NaN; slow.")
+
+    @model_validator(mode="after")
+    def check_devices(self) -> TrainerSettings:
+        """Training needs a device."""
+        if isinstance(self.devices, int) and self.devices < 1:
+            raise ValueError(f"devices must be at least 1, not {self.devices}")
+        return self
 
 
 class TrainingSettings(Section):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from cisweave.config import ProfileSettings
 from cisweave.core.errors import CisweaveError
@@ -119,6 +120,9 @@ def read_profiles(path: str | Path) -> ProfileStore:
     with open_store(path, WHAT) as store:
         genes = pd.DataFrame({name: store[name].asstr()[:] for name in ("gene_id", "chrom", "strand")})
         genes["tss"] = store["tss"][:]
-        settings = ProfileSettings.model_validate_json(store.attrs["settings"])
+        try:
+            settings = ProfileSettings.model_validate_json(store.attrs["settings"])
+        except ValidationError as error:
+            raise CisweaveError("another version made these TSS profiles; build them again", path=path) from error
         made_with = str(store.attrs.get("model_sha256", ""))
         return ProfileStore(Path(path), genes, store["tracks"].asstr()[:].tolist(), settings, made_with)

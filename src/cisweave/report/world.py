@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cisweave.core.files import existing, read_json
+from cisweave.core.files import read_json
 from cisweave.tables.frames import read_table
 
 INSTANCE_COLUMNS = ["chrom", "start", "end", "strand", "tf", "matrix_id"]
@@ -57,7 +57,7 @@ class World:
 
 def read_world(folder: str | Path) -> World:
     """Read the truth of a built-in world; missing files and columns are errors that name them."""
-    folder = existing(folder)
+    folder = Path(folder)
     truth = folder / "truth"
     manifest = read_json(folder / "manifest.json")
     effects = truth / "effects.parquet"

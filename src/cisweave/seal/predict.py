@@ -212,8 +212,7 @@ def predict(
         load_model(chromatin, torch_device, "beluga"),
         load_model(model, torch_device, "expression"),
     )
-    if store.tracks != chromatin_model.spec.outputs:
-        raise CisweaveError("the TSS profiles were made with another chromatin model; build them again", path=profiles)
+    store.check_model(chromatin)
     table = read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS])
     window = int(chromatin_model.spec.hyperparameters["window"])
     reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
