@@ -14,7 +14,7 @@ from cisweave.config.messages import NAME, NAME_RULE, describe_errors, join_mist
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase, Section
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing
+from cisweave.core.files import read_text
 
 S = TypeVar("S", bound=Section)
 
@@ -160,7 +160,7 @@ def read_databases(path: str | Path) -> dict[str, MotifDatabase]:
 def read_yaml(path: str | Path) -> Any:
     """Read a YAML (or JSON) file; a missing or broken file is a :class:`CisweaveError` with its line."""
     try:
-        return yaml.load(existing(path).read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506
+        return yaml.load(read_text(path), Loader=UniqueKeyLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise CisweaveError(f"this is not valid YAML: {error.problem}", path=path, line=line) from error
@@ -170,7 +170,7 @@ def read_yaml(path: str | Path) -> Any:
 
 def table_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Rows of a small tab-separated table with their 1-based line numbers; blank and # lines are skipped."""
-    for number, line in enumerate(existing(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip() and not line.startswith("#"):
             yield number, [field.strip() for field in line.split("\t")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -122,12 +121,3 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu", architect
     except (SafetensorError, RuntimeError, TypeError) as error:
         raise CisweaveError(f"the weights do not fit model.yaml ({error})", path=folder / WEIGHTS) from error
     return LoadedModel(module.to(device).eval(), spec, folder, torch.device(device))
-
-
-def copy_model(source: str | Path, target: str | Path) -> None:
-    """Copy a model folder's four files."""
-    target = Path(target)
-    target.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS, METRICS, HISTORY, SPEC):
-        with atomic_path(target / name) as temporary:
-            shutil.copyfile(existing(Path(source) / name), temporary)
