@@ -166,6 +166,8 @@ def test_tss_bed_in_any_form(tmp_path: Path) -> None:
         ("chr1\t99\t101\t+\tg", "must be TSS - 1 and TSS"),
         ("chr1\tx\t101\t+\tg", "must be TSS - 1 and TSS"),
         ("chr1\t-1\t0\t+\tg", "must be TSS - 1 and TSS"),
+        (f"chr1\t{10**20}\t{10**20 + 1}\t+\tg", "must be TSS - 1 and TSS"),
+        (f"chr1\t{'9' * 5000}\t1{'0' * 5000}\t+\tg", "must be TSS - 1 and TSS"),
         ("chr1\t99\t100\tg\t0\t+", "column 4 must be the strand"),
         ("chr 1\t99\t100\t+\tg", "without blanks"),
         ("chr1\t99\t100\t+\t", "gene id must be there"),

@@ -120,7 +120,10 @@ def test_no_loci_give_an_empty_file(tmp_path: Path, fasta: Path) -> None:
         ({"allele": ["", "both"], "pos": 100, "ref": "A", "alt": "C"}, "locus 1: allele must be ref, alt or empty"),
         ({"allele": ["", "alt"], "pos": 100, "ref": "A", "alt": ""}, "so pos, ref and alt must be there"),
         ({"allele": ["", "alt"]}, r"column\(s\) pos, ref, alt missing"),
-        ({"start": ["x", "y"]}, "locus 0: invalid literal"),
+        ({"start": ["x", "y"]}, "locus 0: start must be a whole number, not x"),
+        ({"start": [80, 80.5], "end": 120.5}, r"locus 0: end must be a whole number, not 120\.5"),
+        ({"end": [120, float("inf")]}, "locus 1: end must be a whole number, not inf"),
+        ({"end": [120, 10**30]}, "locus 1: end must be a whole number"),
     ],
 )
 def test_broken_loci_are_named(fasta: Path, change: dict[str, object], message: str) -> None:
@@ -147,3 +150,19 @@ def test_windows_around_variants_and_tss(tmp_path: Path, fasta: Path, write_vcf:
         assert [decode(row) for row in store["codes"][:]] == [GENOME[90:110], "N" * 9 + "ACGTNNN" + "N" * 4]
     with pytest.raises(CisweaveError, match="exactly one of loci, tss and variants"):
         extract_sequences(fasta, tmp_path / "x.h5", tss=tmp_path / "tss.bed", variants=tmp_path / "v.tsv")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("b\tchr1\t1.5\t41", r"line 3: locus b: start must be a whole number, not 1\.5"),
+        ("b\tchr1\t\t41", "line 3: locus b: start must be a whole number, not empty"),
+        ("\tchr1\t1\t41", "line 3: .*locus_id is empty"),
+        ("b\t\t1\t41", "line 3: locus b: chrom is empty"),
+    ],
+)
+def test_a_broken_locus_is_named_with_its_line(tmp_path: Path, fasta: Path, line: str, message: str) -> None:
+    (tmp_path / "loci.tsv").write_text(f"locus_id\tchrom\tstart\tend\na\tchr1\t0\t40\n{line}\n")
+    with pytest.raises(CisweaveError, match=rf"loci\.tsv, {message}"):
+        extract_sequences(fasta, tmp_path / "a.h5", tmp_path / "loci.tsv")
+    assert not (tmp_path / "a.h5").exists()

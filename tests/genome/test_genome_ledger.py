@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +34,10 @@ def test_books_that_balance(tmp_path: Path, write_vcf: Callable[..., Path]) -> N
     variants = read_variant_table(tmp_path / "v.parquet")
     write_ledger([ledger_rows(variants.iloc[[1]], "closest", "no_tss", "none")], tmp_path / "r2.tsv")
     write_ledger([ledger_rows(variants.iloc[[3]], "seal_predict", "no_profile")], tmp_path / "r3.tsv")
+    shutil.copy(tmp_path / "r3.tsv", tmp_path / "r4.tsv")
     scored = tmp_path / "effects.tsv"
     write_tsv(variants.iloc[[0, 2]], scored)
-    ledgers = [tmp_path / f"r{number}.tsv" for number in (1, 2, 3, 3)]
+    ledgers = [tmp_path / f"r{number}.tsv" for number in (1, 2, 3, 4)]
     balance_ledger(
         tmp_path / "v.parquet", ledgers, [scored, scored], tmp_path / "ledger.tsv", tmp_path / "ledger.json", vcf
     )
@@ -122,3 +124,36 @@ def test_context_sets_must_score_the_same_alleles(tmp_path: Path, write_vcf: Cal
                 tmp_path / "l.json",
             )
     assert not (tmp_path / "l.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("record", "x", r"line 3: record is x; it must be a whole number"),
+        ("allele", "", r"line 3: allele is empty"),
+        ("record", "1.5", r"line 3: record is 1\.5"),
+        ("allele", "0", r"line 3: allele is 0"),
+        ("record", "9" * 30, r"line 3: record is 9{20}"),
+    ],
+)
+@pytest.mark.parametrize("broken", ["r.tsv", "v.tsv"])
+def test_keys_that_are_no_numbers_are_named(
+    tmp_path: Path, write_vcf: Callable[..., Path], column: str, value: str, message: str, broken: str
+) -> None:
+    normalise_variants(write_vcf(ROWS), tmp_path / "all.tsv", tmp_path / "r.tsv")
+    shutil.copy(tmp_path / "all.tsv", tmp_path / "v.tsv")
+    table = pd.read_csv(tmp_path / broken, sep="\t", dtype="str", keep_default_na=False)
+    table.loc[1, column] = value
+    table.to_csv(tmp_path / broken, sep="\t", index=False)
+    with pytest.raises(CisweaveError, match=rf"{broken}, {message}"):
+        balance_ledger(
+            tmp_path / "all.tsv", [tmp_path / "r.tsv"], [tmp_path / "v.tsv"], tmp_path / "l.tsv", tmp_path / "l.json"
+        )
+
+
+def test_a_rejected_file_given_twice_is_an_error(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
+    normalise_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
+    (tmp_path / "folder").mkdir()
+    twice = [tmp_path / "r.tsv", tmp_path / "folder" / ".." / "r.tsv"]
+    with pytest.raises(CisweaveError, match=r"r\.tsv: --rejected names this file 2 times"):
+        balance_ledger(tmp_path / "v.tsv", twice, [tmp_path / "v.tsv"], tmp_path / "l.tsv", tmp_path / "l.json")

@@ -224,3 +224,20 @@ def test_broken_chains_are_one_message(tmp_path: Path, text: str, message: str) 
     (tmp_path / "a.chain").write_text(text)
     with pytest.raises(CisweaveError, match=message):
         read_chains(tmp_path / "a.chain")
+
+
+def test_a_chain_the_other_way_round_is_noticed(
+    tmp_path: Path, write_fasta: Callable[..., Path], write_vcf: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = make_assemblies(SEGMENTS)
+    (tmp_path / "s.chain").write_text(pair.chain)
+    target = write_fasta({"chrT": pair.target})
+    bases = {pos: pair.source[pos - 1] for pos in (1, 10, 60)}
+    right = [("chrS", pos, ".", base, "A" if base != "A" else "C") for pos, base in bases.items()]
+    wrong = [("chrS", pos, ".", "CGTA"["ACGT".index(base)], base) for pos, base in bases.items()]
+    for rows, warned in ((right + wrong, False), (right[:2] + wrong, True)):
+        variants, _ = read_variants(write_vcf(rows, header=False))
+        caplog.clear()
+        lift_variants(variants, tmp_path / "s.chain", target)
+        assert ("the other way round" in caplog.text) is warned
+    assert "3 of 5 alleles find another REF" in caplog.text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cisweave.core.errors import CisweaveError
+from cisweave.genome.chain import read_chains
+from cisweave.genome.tss import read_tss
 from cisweave.genome.vcf import VcfRecord, read_records
 
 SEAL_FORM = "chr1\t665024\t-\tA\tG\nchr1\t778112\t-\tG\tA\n"
@@ -69,7 +72,7 @@ def test_na_is_text(tmp_path: Path) -> None:
         ("chr1 5 . A C", "1 tab-separated field(s) instead of at least 5"),
         ("\t5\t.\tA\tC", "CHROM empty"),
         ("chr1\t\t.\t\tC", "POS and REF empty"),
-        ("chr1\t5\t.\tA\x00\tC", "the line holds control characters"),
+        ("chr1\t5\t.\tA\x01\tC", "the line holds control characters"),
     ],
 )
 def test_malformed_lines_are_handed_on(tmp_path: Path, line: str, problem: str) -> None:
@@ -119,3 +122,34 @@ def test_any_bytes_give_records_or_one_message(tmp_path: Path, data: bytes) -> N
     except CisweaveError:
         return
     assert [record.record for record in records] == list(range(1, len(records) + 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 9, "this is an image"),
+        (b"PK\x03\x04\x14" + b"\n" * 2000, "zip archive; unpack"),
+        (bz2.compress(SEAL_FORM.encode()), "bunzip2"),
+        (b"PAR1\x15\x04\n\n\n", "this is Parquet"),
+        (b"BCF\x02\x02rest", "this is BCF"),
+        (SEAL_FORM.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
+        (gzip.compress(SEAL_FORM.encode()), "this is gzip within gzip"),
+        (SEAL_FORM.encode("utf-16-le"), "line 1: NUL bytes"),
+        (SEAL_FORM.encode() + b"\0\n" * 1000, "line 3: NUL bytes"),
+    ],
+)
+def test_binary_files_are_one_message_packed_or_not(tmp_path: Path, data: bytes, message: str) -> None:
+    if not data.startswith(b"\x1f\x8b"):
+        with pytest.raises(CisweaveError, match=message):
+            records_of(tmp_path / "a.vcf", data)
+    with pytest.raises(CisweaveError, match=message):
+        records_of(tmp_path / "a.vcf.gz", gzip.compress(data))
+    for read in (read_tss, read_chains):
+        with pytest.raises(CisweaveError):
+            read(tmp_path / "a.vcf.gz")
+
+
+def test_a_contig_may_be_named_like_a_magic_number(tmp_path: Path) -> None:
+    names = ["PAR1", "BCF", "BZh9", "PK"]
+    for name in names:
+        assert records_of(tmp_path / "a.vcf", f"{name}\t5\t.\tA\tC\n")[0].chrom == name

@@ -138,3 +138,15 @@ def test_numbers_are_rounded_and_what_is_not_finite_becomes_null() -> None:
 
 def test_shifts_keep_long_alleles_inside() -> None:
     assert truth.window_shifts(600) == [0, -60, 90]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "null", '{"failures": []}', '{"failures": "none", "floors": {}, "probes": {}}']
+)
+def test_check_refuses_what_is_no_truth_check(tmp_path: Path, text: str) -> None:
+    (tmp_path / "truth.json").write_text(text)
+    passed = tmp_path / "passed.json"
+    done = CliRunner().invoke(app, ["check", "--truth", str(tmp_path / "truth.json"), "--out", str(passed)])
+    assert isinstance(done.exception, CisweaveError)
+    assert "truth.json: this is not a truth check" in str(done.exception)
+    assert not passed.exists()

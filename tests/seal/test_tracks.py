@@ -1,5 +1,7 @@
 """Labels of bins: a bin is positive where one peak covers at least half of it."""
 
+import gzip
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,7 +54,12 @@ def test_missing_peak_file_is_named(tmp_path):
     ("text", "message"),
     [
         ("chr1\t5\t5\n", "line 1: the end of a peak"),
+        ("# c\n\ntrack name=x\nbrowser position chr1\nchr1\t1\t2\nchr1\t5\t4\n", "line 6: the end of a peak"),
+        ("chr1\t1\t2\n\nchr1\t1.5\t2\n", "line 3: this is not a BED file"),
         ("chr1\tx\t5\n", "not a BED file"),
+        (f"chr1\t1\t{10**25}\n", "line 1: this is not a BED file"),
+        ("# only a comment\n", "holds no peak"),
+        ("a\0b\n", "line 1: NUL bytes"),
         ("chr1 1 5\n", "not a BED file"),
     ],
 )
@@ -60,3 +67,18 @@ def test_broken_peaks(tmp_path, text, message):
     (tmp_path / "a.bed").write_text(text)
     with pytest.raises(CisweaveError, match=message):
         read_peaks(tmp_path / "a.bed")
+
+
+def test_peaks_need_a_text_file(tmp_path):
+    with pytest.raises(CisweaveError, match="this is a folder"):
+        read_peaks(tmp_path)
+    (tmp_path / "a.bw").write_bytes(b"\x26\xfc\x8f\x88\x04\x00\n")
+    with pytest.raises(CisweaveError, match=r"a\.bw, line 1"):
+        read_peaks(tmp_path / "a.bw")
+
+
+def test_header_lines_are_left_out_and_gzip_is_read(tmp_path):
+    text = "track name=x\n#c\nchr2\t7\t9\nchr1\t1\t5\tpeak\nchr1\t0\t2"
+    (tmp_path / "a.bed.gz").write_bytes(gzip.compress(text.encode()))
+    peaks = read_peaks(tmp_path / "a.bed.gz")
+    assert {chrom: rows.tolist() for chrom, rows in peaks.items()} == {"chr1": [[1, 5], [0, 2]], "chr2": [[7, 9]]}

@@ -248,3 +248,13 @@ def test_chain_holds_every_item_and_converges(chain: Chain) -> None:
     assert (chain.qc.status == "ok").all()
     assert chain.qc.delta_rel.max() < 1e-4
     assert (chain.folder / "attributions.h5.receipt.json").exists()
+
+
+def test_windows_of_another_length_than_the_models_are_refused_before_computing(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cisweave.seqlets.attribute.attribute_items", None)
+    write_inputs(files, np.zeros((2, 60), dtype=np.uint8), ["a", "b"])
+    with pytest.raises(CisweaveError, match=r"loci\.tsv: windows of 60 bp for a model that reads 80 bp"):
+        attribute(files)
+    assert not (files / "attributions.h5").exists()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cisweave.config import CallingSettings
+from cisweave.config import CallingSettings, load_settings
+from cisweave.core.errors import CisweaveError
 from cisweave.genome.extract import extract_codes
 from cisweave.seqlets.call import SEQLET_COLUMNS, base_weights, call_items, call_seqlets, scale_tracks, without_overlaps
 from cisweave.seqlets.stores import Attributions, read_attributions, write_attributions
@@ -195,3 +197,26 @@ def test_planted_motifs_are_found(world: World, chain: Chain) -> None:
         found += bool((overlap >= 0.5 * (plant.end - plant.start)).any())
     assert planted > 30
     assert found / planted >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"locus_id": np.array([0, 1, 7])}, r"line 3: the track t is of no locus \(7\)"),
+        ({"locus_id": np.array([0, -1, 2])}, r"line 2: the track t is of no locus \(-1\)"),
+        ({"track": ["t", "u", "t"]}, "line 2: the track u is not asked for at locus 1"),
+        ({"codes": np.zeros((3, 90), dtype=np.uint8)}, "90 bp for windows of 120 bp"),
+    ],
+)
+def test_attributions_of_other_loci_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    store = store_of(signal(3))
+    write_inputs(tmp_path, store)
+    write_attributions(tmp_path / "attributions.h5", replace(store, **change))  # type: ignore[arg-type]
+    with pytest.raises(CisweaveError, match=message):
+        call(tmp_path)
+
+
+def test_the_shortest_core_is_not_longer_than_the_longest() -> None:
+    with pytest.raises(CisweaveError, match=r"min_length \(30\) must not exceed max_length \(25\)"):
+        load_settings(CallingSettings, '{"min_length": 30}')
+    assert load_settings(CallingSettings, '{"min_length": 25}').min_length == 25

@@ -164,3 +164,13 @@ def test_the_toy_worlds_promoters_are_found_where_motifs_stand(world: World, cha
     for locus in promoters.itertuples():
         tss = (int(locus.gene_id[1:]) + 1) * SPACING
         assert abs(locus.start + WINDOW // 2 - tss) <= 301
+
+
+def test_contigs_without_variant_and_gene_are_warned_about(
+    inputs: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    select(inputs, chromosomes=["chr2", "1", "chr9"])
+    assert "no variant and no gene lies on 1, chr9; contigs are written as in the tables, such as chr1" in caplog.text
+    caplog.clear()
+    select(inputs, chromosomes=["chr1", "chr2"])
+    assert "no variant and no gene" not in caplog.text

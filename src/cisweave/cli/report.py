@@ -85,9 +85,13 @@ def check(
     out: Annotated[Path, typer.Option(help="Small JSON to write when everything passed.")],
 ) -> None:
     """Pass a truth check on only if all its floors, baselines and probes passed; exit 1 and say which did not."""
+    from cisweave.core.errors import CisweaveError
     from cisweave.core.files import read_json, write_json
 
     result = read_json(truth_json)
+    parts = {"failures": list, "floors": dict, "probes": dict}
+    if not isinstance(result, dict) or not all(isinstance(result.get(name), kind) for name, kind in parts.items()):
+        raise CisweaveError("this is not a truth check; write it with: cisweave report truth", path=truth_json)
     stop_at(result["failures"], f"the truth check failed, see {truth_json}")
     write_json(out, {"passed": True, "truth": str(truth_json)})
 

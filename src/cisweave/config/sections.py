@@ -220,6 +220,13 @@ class CallingSettings(Section):
     sign: Literal["positive", "negative", "both"] = Field("both", description="Which seqlets are called.")
     min_loci: int = Field(20, ge=1, description="Fewer attributed loci than this give a poor null; a warning says so.")
 
+    @model_validator(mode="after")
+    def check_lengths(self) -> CallingSettings:
+        """The shortest core must not be longer than the longest."""
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length ({self.min_length}) must not exceed max_length ({self.max_length})")
+        return self
+
 
 class AnnotationSettings(Section):
     """Naming seqlets by Tomtom."""

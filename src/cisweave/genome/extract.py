@@ -18,7 +18,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import atomic_path
 from cisweave.core.logs import get_logger
 from cisweave.genome.contigs import resolve_contig
-from cisweave.genome.table import read_variant_table
+from cisweave.genome.table import read_variant_table, table_line
 from cisweave.genome.tss import read_tss
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import LETTERS, Codes
@@ -53,22 +53,26 @@ def read_loci(path: str | Path) -> list[Locus]:
     haplotype of the variant in ``pos`` (1-based)``, ref, alt``. Further columns are ignored.
     """
     text = dict.fromkeys(("chrom", "ref", "alt", "allele"), "str")
-    return check_loci(read_table(path, LOCUS_COLUMNS, dtype=text), path)
+    return check_loci(read_table(path, LOCUS_COLUMNS, dtype=text), path, own_lines=True)
 
 
-def check_loci(frame: pd.DataFrame, path: str | Path = "loci") -> list[Locus]:
-    """The rows of a table of loci; all windows must have one length and every id stand once."""
+def check_loci(frame: pd.DataFrame, path: str | Path = "loci", own_lines: bool = False) -> list[Locus]:
+    """The rows of a table of loci; all windows must have one length and every id stand once.
+
+    With ``own_lines`` the rows are those of the file ``path``, and messages name the line.
+    """
     require_columns(frame, LOCUS_COLUMNS, path)
     haplotypes = "allele" in frame
     if haplotypes:
         require_columns(frame, HAPLOTYPE_COLUMNS, path)
     names = [*LOCUS_COLUMNS, *(HAPLOTYPE_COLUMNS if haplotypes else ())]
     loci = []
-    for row in frame[names].itertuples(index=False, name=None):
+    for number, row in enumerate(frame[names].itertuples(index=False, name=None)):
         try:
             loci.append(parse_locus(row))
         except (TypeError, ValueError) as error:
-            raise CisweaveError(f"locus {row[0]}: {error}", path=path) from error
+            line = table_line(path, number) if own_lines else None
+            raise CisweaveError(f"locus {row[0]}: {error}", path=path, line=line) from error
     lengths = {locus.end - locus.start for locus in loci}
     if len(lengths) > 1:
         raise CisweaveError(f"all windows must have one length, not {sorted(lengths)[:5]}", path=path)
@@ -80,7 +84,10 @@ def check_loci(frame: pd.DataFrame, path: str | Path = "loci") -> list[Locus]:
 def parse_locus(row: tuple[Any, ...]) -> Locus:
     """One locus from the fields of its row; what is wrong is a ``ValueError``."""
     locus_id, chrom, start, end, *variant = row
-    start, end = int(start), int(end)
+    for name, value in (("locus_id", locus_id), ("chrom", chrom)):
+        if pd.isna(value) or value == "":
+            raise ValueError(f"{name} is empty")
+    start, end = whole("start", start), whole("end", end)
     if end <= start:
         raise ValueError(f"end {end} must be above start {start}")
     pos, ref, alt, allele = variant or (0, "", "", "")
@@ -90,7 +97,18 @@ def parse_locus(row: tuple[Any, ...]) -> Locus:
         raise ValueError(f"allele must be ref, alt or empty, not {allele!r}")
     if any(pd.isna(value) or value == "" for value in (pos, ref, alt)):
         raise ValueError(f"allele is {allele}, so pos, ref and alt must be there")
-    return Locus(locus_id, str(chrom), start, end, int(pos), str(ref), str(alt), str(allele))
+    return Locus(locus_id, str(chrom), start, end, whole("pos", pos), str(ref), str(alt), str(allele))
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number of at most 15 digits; anything else, 1.5 and an empty field too, is a ``ValueError``."""
+    try:
+        number = int(value)
+        if abs(number) < 10**15 and number == float(value):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a whole number, not {'empty' if pd.isna(value) else str(value)[:30]}")
 
 
 def locus_codes(genome: Genome, locus: Locus) -> Codes:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import write_json
 from cisweave.core.logs import get_logger
 from cisweave.genome.reasons import EXPLANATIONS
-from cisweave.genome.table import read_variant_table
+from cisweave.genome.table import read_variant_table, table_line
 from cisweave.genome.variants import STAGE as FIRST_STAGE
 from cisweave.genome.variants import stage_counts, summary_line
 from cisweave.genome.vcf import read_records
@@ -22,6 +23,9 @@ from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, check_balance, read_ledg
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
+
+MAX_KEY = 2**53
+"""Numbers from here on are no longer exact as floating point."""
 
 
 def count_alleles(vcf: str | Path) -> tuple[int, int]:
@@ -120,6 +124,29 @@ def check_numbering(read: pd.DataFrame) -> None:
         )
 
 
+def refuse_repeats(rejected: Sequence[str | Path]) -> None:
+    """Raise if a file of rejected alleles is given twice: another was probably meant."""
+    given = Counter(Path(path).resolve() for path in rejected)
+    for path, times in given.items():
+        if times > 1:
+            raise CisweaveError(f"--rejected names this file {times} times; give each stage's file once", path=path)
+
+
+def whole_keys(table: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """The table with ``record`` and ``allele`` as whole numbers from 1 upwards; anything else is an error."""
+    for column in KEY:
+        numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+        wrong = np.flatnonzero(~((numbers >= 1) & (numbers < MAX_KEY) & (numbers % 1 == 0)).to_numpy())
+        if len(wrong):
+            row = int(wrong[0])
+            value = table[column].iloc[row]
+            found = "is empty" if pd.isna(value) else f"is {value!s:.30}"
+            raise CisweaveError(
+                f"{column} {found}; it must be a whole number from 1 upwards", path=path, line=table_line(path, row)
+            )
+    return table.astype(dict.fromkeys(KEY, "int64"))
+
+
 def balance_ledger(
     variants: str | Path,
     rejected: Sequence[str | Path],
@@ -130,15 +157,17 @@ def balance_ledger(
 ) -> None:
     """Write the whole ledger and its summary, once the books balance (``cisweave genome ledger``).
 
-    ``scored`` may name several tables (one a context set), which must hold the same alleles.
+    ``scored`` may name several tables (one a context set), which must hold the same alleles; ``rejected`` names each
+    file once.
     """
-    tables = [read_table(path, KEY)[KEY] for path in scored]
+    refuse_repeats(rejected)
+    tables = [whole_keys(read_table(path, KEY)[KEY], path) for path in scored]
     for path, table in zip(scored, tables, strict=True):
         if table.duplicated().any():
             raise CisweaveError("an allele is scored twice", path=path)
         if len(table.merge(tables[0], on=KEY)) != len(table) or len(table) != len(tables[0]):
             raise CisweaveError(f"this table does not hold the same alleles as {scored[0]}", path=path)
-    ledger = merge_rejected([read_ledger(path) for path in rejected])
+    ledger = merge_rejected([whole_keys(read_ledger(path), path) for path in rejected])
     expected = count_alleles(vcf) if vcf is not None else None
     counts = balance(read_variant_table(variants), ledger, tables[0], expected)
     counts["explanations"] = {str(code): text for code, text in EXPLANATIONS.items() if code in counts["reasons"]}

@@ -156,6 +156,7 @@ def lift_variants(variants: pd.DataFrame, chain: str | Path, fasta: str | Path) 
     lifted = variants[good].assign(**{str(name): places[name] for name in places}, reference_genome_match=True)
     lifted = lifted.astype({**VARIANT_COLUMNS, **LIFT_COLUMNS}).reset_index(drop=True)
     rejections = [verdict for verdict in verdicts if isinstance(verdict, Rejection)]
+    warn_about_mismatches(rejections, len(variants), chain, fasta)
     bad = variants[~good]
     reasons = pd.Series([str(rejection.reason) for rejection in rejections], index=bad.index, dtype="str")
     details = pd.Series([rejection.detail for rejection in rejections], index=bad.index, dtype="str")
@@ -177,6 +178,20 @@ def warn_about_sizes(chain: Chain, genome: Genome) -> None:
             chain.path,
             len(wrong),
             listed,
+        )
+
+
+def warn_about_mismatches(rejections: list[Rejection], alleles: int, chain: str | Path, fasta: str | Path) -> None:
+    """Say so when most alleles find another REF in the target: then chain or FASTA are probably the wrong ones."""
+    wrong = sum(rejection.reason == Reason.LIFT_REF_MISMATCH for rejection in rejections)
+    if 2 * wrong > alleles:
+        logger.warning(
+            "%d of %d alleles find another REF where they are lifted to: is %s the other way round (it must lead from "
+            "the assembly of the variants to the target), or %s not the target assembly?",
+            wrong,
+            alleles,
+            chain,
+            fasta,
         )
 
 

@@ -71,3 +71,8 @@ def check_variants(frame: pd.DataFrame, path: str | Path = "variant table") -> N
     if len(twice):
         first = twice.iloc[0]
         raise CisweaveError(f"record {first['record']}, allele {first['allele']} stands in two rows", path=path)
+
+
+def table_line(path: str | Path, row: int) -> int:
+    """Where a row (from 0) stands: the line of a text table, whose first is the header, or the record of a Parquet."""
+    return row + (1 if Path(path).suffix == ".parquet" else 2)

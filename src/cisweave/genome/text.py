@@ -14,6 +14,23 @@ from cisweave.core.files import existing, is_gzipped
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 HTML = re.compile(r"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
+DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
+"""A position as text; more digits than this are no place in a genome and do not fit into 64 bits."""
+BINARY = {
+    rb"BCF[\x02\x04]": "BCF; turn it into VCF with: bcftools view -O z -o variants.vcf.gz",
+    rb"BAM\x01": "BAM (alignments); give a text file",
+    rb"\x89PNG|\xff\xd8\xff": "an image; give a text file",
+    rb"PK(\x03\x04|\x05\x06)": "a zip archive; unpack it first",
+    rb"BZh[1-9](1AY&SY|\x17rE8P)": "bzip2; unpack it with: bunzip2",
+    rb"\xfd7zXZ": "xz; unpack it with: unxz",
+    rb"\x28\xb5\x2f\xfd": "zstd; unpack it with: unzstd",
+    rb"\x1f\x8b": "gzip within gzip; unpack it once with: gunzip",
+    rb"PAR1\x15": "Parquet; give a text file",
+    rb"\x89HDF": "HDF5; give a text file",
+    rb"%PDF-": "a PDF; give a text file",
+    rb"\xff\xfe|\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
+"""How files that are not (UTF-8) text begin, what they are and what to do."""
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -25,7 +42,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     Raises
     ------
     CisweaveError
-        If the file is absent, a folder, a web page, or compressed and truncated or damaged.
+        If the file is absent, a folder, a web page, binary or UTF-16, or compressed and truncated or damaged.
     """
     path = existing(path)
     if path.is_dir():
@@ -36,6 +53,8 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             for line, text in enumerate(handle, start=1):
                 if line == 1:
                     refuse_web_page(text, path)
+                if "\0" in text:
+                    raise CisweaveError("NUL bytes; this is no text file, or a damaged one", path=path, line=line)
                 yield line, text.rstrip("\n")
     except (OSError, EOFError, zlib.error) as error:
         raise CisweaveError(
@@ -46,11 +65,15 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open plain, gzip or bgzip text; a bgzip file without its end marker is an error."""
-    if not is_gzipped(path):
-        return open(path, encoding="utf-8-sig", errors="replace")
-    check_bgzip_end(path)
-    return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
+    """Open plain, gzip or bgzip text; a bgzip file without its end marker and a binary file are errors."""
+    packed = is_gzipped(path)
+    if packed:
+        check_bgzip_end(path)
+    with gzip.open(path) if packed else open(path, "rb") as stream:
+        refuse_binary(stream.read(16), path)
+    if packed:
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
+    return open(path, encoding="utf-8-sig", errors="replace")
 
 
 def check_bgzip_end(path: Path) -> None:
@@ -71,3 +94,23 @@ def refuse_web_page(text: str, path: Path) -> None:
     """Raise if the first line is that of a web page: an error page that a download took for the file."""
     if HTML.match(text):
         raise CisweaveError("this is a web page, probably an error page saved by a download; get it again", path=path)
+
+
+def refuse_binary(start: bytes, path: Path) -> None:
+    """Raise if the first bytes (unpacked) are those of a known kind of file that is not text."""
+    for magic, kind in BINARY.items():
+        if re.match(magic, start):
+            raise CisweaveError(f"this is {kind}", path=path)
+
+
+def bed_lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """The tab-separated fields of each line of a BED file with its number; blank, #, track and browser lines left out.
+
+    Raises
+    ------
+    CisweaveError
+        As :func:`numbered_lines` does.
+    """
+    for line, text in numbered_lines(path):
+        if text.strip() and not text.startswith(("#", "track ", "track\t", "browser ", "browser\t")):
+            yield line, [field.strip() for field in text.split("\t")]

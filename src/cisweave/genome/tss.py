@@ -8,7 +8,7 @@ import pandas as pd
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.table import frame_of
-from cisweave.genome.text import numbered_lines
+from cisweave.genome.text import DIGITS, bed_lines
 
 TSS_COLUMNS = {"chrom": "str", "tss": "int64", "strand": "str", "gene_id": "str"}
 BED_FIELDS = 5
@@ -35,10 +35,8 @@ def read_tss(path: str | Path) -> pd.DataFrame:
     """
     rows: list[tuple[str, int, str, str]] = []
     lines: dict[str, int] = {}
-    for number, text in numbered_lines(path):
-        if not text.strip() or text.startswith(("#", "track ", "browser ")):
-            continue
-        row = parse_row(text, path, number)
+    for number, fields in bed_lines(path):
+        row = parse_row(fields, path, number)
         if row[3] in lines:
             raise CisweaveError(
                 f"gene {row[3]} is already on line {lines[row[3]]}; keep one TSS per gene", path=path, line=number
@@ -50,9 +48,8 @@ def read_tss(path: str | Path) -> pd.DataFrame:
     return frame_of(rows, TSS_COLUMNS)
 
 
-def parse_row(text: str, path: str | Path, line: int) -> tuple[str, int, str, str]:
-    """Parse and check one line of the BED."""
-    fields = [field.strip() for field in text.split("\t")]
+def parse_row(fields: list[str], path: str | Path, line: int) -> tuple[str, int, str, str]:
+    """Check the fields of one line of the BED."""
     if len(fields) < BED_FIELDS:
         raise CisweaveError(
             f"{len(fields)} tab-separated field(s) instead of {BED_FIELDS}: contig, TSS - 1, TSS, strand, gene id",
@@ -62,9 +59,11 @@ def parse_row(text: str, path: str | Path, line: int) -> tuple[str, int, str, st
     chrom, start, end, strand, gene = fields[:BED_FIELDS]
     if not chrom or not gene or any(map(str.isspace, chrom)):
         raise CisweaveError("contig and gene id must be there, the contig without blanks", path=path, line=line)
-    if not (start.isdecimal() and end.isdecimal() and int(end) == int(start) + 1):
+    if not (DIGITS.fullmatch(start) and DIGITS.fullmatch(end) and int(end) == int(start) + 1):
         raise CisweaveError(
-            f"columns 2 and 3 must be TSS - 1 and TSS (one base), not {start!r} and {end!r}", path=path, line=line
+            f"columns 2 and 3 must be TSS - 1 and TSS (one base), not {start[:30]!r} and {end[:30]!r}",
+            path=path,
+            line=line,
         )
     if strand not in ("+", "-"):
         hint = "; in BED6 the strand is column 6: bring it to column 4 and the name to column 5"

@@ -18,6 +18,7 @@ from cisweave.core.logs import get_logger
 from cisweave.genome.contigs import resolve_contig
 from cisweave.genome.reasons import Reason
 from cisweave.genome.table import VARIANT_COLUMNS, frame_of, write_variant_table
+from cisweave.genome.text import DIGITS
 from cisweave.genome.vcf import VcfRecord, read_records
 from cisweave.sequence.genome import Genome
 from cisweave.tables.ledger import LEDGER_COLUMNS, write_ledger
@@ -27,7 +28,6 @@ logger = get_logger(__name__)
 
 STAGE = "variants"
 BASES = re.compile(r"[ACGT]+", re.IGNORECASE)
-DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 LEDGER_TYPES = {column: "int64" if column in ("record", "allele") else "str" for column in LEDGER_COLUMNS}
 CHUNK = 50_000
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cisweave.core.errors import CisweaveError
 from cisweave.genome.text import numbered_lines
 
 FIELDS = ("CHROM", "POS", "ID", "REF", "ALT")
@@ -57,13 +56,11 @@ def read_records(path: str | Path) -> Iterator[VcfRecord]:
     Raises
     ------
     CisweaveError
-        Where the file as a whole is not to be trusted: absent, a folder, truncated, damaged, BCF or a web page. A
-        record that is wrong raises nothing: it carries its ``problem``.
+        Where the file as a whole is not to be trusted: absent, a folder, truncated, damaged, binary (BCF too) or a
+        web page. A record that is wrong raises nothing: it carries its ``problem``.
     """
     record = 0
     for line, text in numbered_lines(path):
-        if line == 1 and text.startswith("BCF"):
-            raise CisweaveError("this is BCF; turn it into VCF with: bcftools view -O z -o variants.vcf.gz", path=path)
         if text.startswith("#") or not text.strip():
             continue
         record += 1

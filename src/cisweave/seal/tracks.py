@@ -5,28 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing
+from cisweave.genome.text import DIGITS, bed_lines
 
 Peaks = dict[str, NDArray[np.int64]]
 
 
 def read_peaks(path: str | Path) -> Peaks:
-    """Peaks of a BED or narrowPeak file (plain or gzip): per contig an array (peaks, 2), 0-based half-open."""
-    try:
-        table = pd.read_csv(
-            existing(path), sep="\t", header=None, usecols=[0, 1, 2], names=["chrom", "start", "end"], comment="#"
+    """Peaks of a BED or narrowPeak file (plain or gzip): per contig an array (peaks, 2), 0-based half-open.
+
+    Raises
+    ------
+    CisweaveError
+        At the first line that is no peak, and if there is none at all; if the file is absent, a folder or no text.
+    """
+    peaks: dict[str, list[tuple[int, int]]] = {}
+    for line, fields in bed_lines(path):
+        chrom, start, end = parse_peak(fields, path, line)
+        peaks.setdefault(chrom, []).append((start, end))
+    if not peaks:
+        raise CisweaveError("this is not a BED file, or it holds no peak", path=path)
+    return {chrom: np.array(peaks[chrom], dtype=np.int64) for chrom in sorted(peaks)}
+
+
+def parse_peak(fields: list[str], path: str | Path, line: int) -> tuple[str, int, int]:
+    """Contig, start and end of one line."""
+    chrom, start, end = fields[:3] if len(fields) >= 3 else ("", "", "")
+    if not (chrom and DIGITS.fullmatch(start) and DIGITS.fullmatch(end)):
+        raise CisweaveError(
+            "this is not a BED file: a line is contig, start and end (whole numbers, 0-based half-open), with tabs",
+            path=path,
+            line=line,
         )
-        intervals = table.astype({"chrom": "str", "start": "int64", "end": "int64"})
-    except (ValueError, pd.errors.ParserError) as error:
-        raise CisweaveError(f"this is not a BED file ({error})", path=path) from error
-    wrong = intervals.index[intervals.end <= intervals.start]
-    if len(wrong):
-        raise CisweaveError("the end of a peak must be greater than its start", path=path, line=int(wrong[0]) + 1)
-    return {str(chrom): rows[["start", "end"]].to_numpy() for chrom, rows in intervals.groupby("chrom")}
+    if int(end) <= int(start):
+        raise CisweaveError("the end of a peak must be greater than its start", path=path, line=line)
+    return chrom, int(start), int(end)
 
 
 def label_bins(peaks: Peaks, chrom: str, starts: NDArray[np.int64], bin_size: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from cisweave.config.sections import AttributionSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
-from cisweave.models.folders import load_model
+from cisweave.models.folders import ModelSpec, load_model
 from cisweave.seqlets.kernels import prepare_numba
 from cisweave.seqlets.stores import Attributions, read_sequences, write_attributions
 from cisweave.seqlets.table import read_loci, typed
@@ -128,6 +128,7 @@ def attribute_loci(
     table = read_loci(loci)
     codes = read_sequences(sequences, table)
     loaded = load_model(model, resolve_device(device))
+    check_window(codes, loaded.spec, loci)
     items = item_table(table, loaded.spec.outputs)
     known = ~(codes == UNKNOWN).any(axis=1)
     items["status"] = np.where(known[items.locus_id], "ok", "unknown_base")
@@ -154,6 +155,17 @@ def attribute_loci(
             dtype="float32",
         )
     return quality
+
+
+def check_window(codes: Codes, spec: ModelSpec, loci: str | Path) -> None:
+    """Raise if the windows (loci, length) have not the length that the model reads."""
+    window = spec.hyperparameters.get("window")
+    if len(codes) and window is not None and codes.shape[1] != int(window):
+        raise CisweaveError(
+            f"windows of {codes.shape[1]} bp for a model that reads {window} bp; select and extract the loci again "
+            "with this model",
+            path=loci,
+        )
 
 
 def item_table(loci: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cisweave.config.sections import CallingSettings
+from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.seqlets.kernels import prepare_numba
 from cisweave.seqlets.stores import Attributions, read_attributions
@@ -74,6 +75,7 @@ def call_seqlets(
     settings = settings or CallingSettings()
     table = read_loci(loci)
     store = read_attributions(attributions)
+    check_belongs(store, table, attributions)
     attributed = len(np.unique(store.locus_id))
     if attributed < settings.min_loci:
         logger.warning(
@@ -89,6 +91,19 @@ def call_seqlets(
         len(seqlets), len(store), (seqlets.sign == "+").sum(), (seqlets.sign == "-").sum(),
     )  # fmt: skip
     return seqlets
+
+
+def check_belongs(store: Attributions, loci: pd.DataFrame, path: str | Path) -> None:
+    """Raise unless each item is a locus of the table, attributed for one of its tracks over its whole window."""
+    hint = "these attributions are not those of this locus table; attribute it again"
+    asked = dict(zip(loci.locus_id, (set(tracks.split(",")) for tracks in loci.tracks), strict=True))
+    for record, (locus_id, track) in enumerate(zip(store.locus_id.tolist(), store.track, strict=True), start=1):
+        if track not in asked.get(locus_id, ()):
+            known = f"is not asked for at locus {locus_id}" if locus_id in asked else f"is of no locus ({locus_id})"
+            raise CisweaveError(f"the track {track} {known}: {hint}", path=path, line=record)
+    if len(store) and store.codes.shape[1] != int(loci.end.iloc[0] - loci.start.iloc[0]):
+        window = loci.end.iloc[0] - loci.start.iloc[0]
+        raise CisweaveError(f"{store.codes.shape[1]} bp for windows of {window} bp: {hint}", path=path)
 
 
 def call_items(store: Attributions, settings: CallingSettings) -> pd.DataFrame:

@@ -68,7 +68,9 @@ def select_loci(
     window, bin_size = int(spec.hyperparameters["window"]), int(spec.preprocessing["bin_size"])
     store = read_profiles(profiles)
     store.check_model(model)
-    ranked = strongest_variants(effects, settings)
+    ranked = rank_variants(effects)
+    warn_about_contigs(settings.chromosomes, {*ranked.chrom, *store.genes.chrom})
+    ranked = strongest_variants(ranked, settings)
     changes = read_changes(chromatin_effects, ranked, store.tracks)
     base_rate, best = promoter_bins(store, settings)
     variants = variant_loci(ranked, changes, store, base_rate, window, settings)
@@ -116,9 +118,19 @@ def rank_variants(paths: Sequence[str | Path]) -> pd.DataFrame:
     return ranked.drop_duplicates(KEY).drop(columns="strength").reset_index(drop=True)
 
 
-def strongest_variants(paths: Sequence[str | Path], settings: LociSettings) -> pd.DataFrame:
-    """The variants to attribute, strongest first; those without any effect are left out."""
-    ranked = rank_variants(paths)
+def warn_about_contigs(chromosomes: Sequence[str], found: set[str]) -> None:
+    """Say which contigs of the settings hold neither a variant nor a gene."""
+    strangers = [chrom for chrom in chromosomes if chrom not in found]
+    if strangers:
+        logger.warning(
+            "chromosomes: no variant and no gene lies on %s; contigs are written as in the tables, such as %s",
+            ", ".join(strangers),
+            ", ".join(sorted(found)[:3]) or "(there are none)",
+        )
+
+
+def strongest_variants(ranked: pd.DataFrame, settings: LociSettings) -> pd.DataFrame:
+    """The variants to attribute of all those ranked, strongest first; those without any effect are left out."""
     ranked = ranked[ranked.effect.astype(float) != 0]
     if settings.chromosomes:
         ranked = ranked[ranked.chrom.isin(settings.chromosomes)]
