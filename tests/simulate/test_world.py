@@ -64,7 +64,7 @@ def test_layout_is_light() -> None:
 def test_layout_names() -> None:
     assert layout.expression_columns("cell") == ["gene_id", *layout.CONTEXTS["cell"]]
     assert len(layout.CONTEXTS["tissue"]) + len(layout.CONTEXTS["cell"]) == 8
-    assert len(layout.tracks("demo")) == 15
+    assert len(layout.tracks("demo")) == 16
     signs = [sign for _, sign in layout.FACTORS.values()]
     assert (len(signs), signs.count(-1)) == (12, 3)
 

@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Folder:
     ("arguments", "message"),
     [
         (["--config", "sed=3"], "sed: 3 is an unknown key; did you mean seed?"),
-        (["--config", "seed=many"], 'seed: "many" cannot be used; write a whole number (Seed of training)'),
+        (["--config", "seed=many"], 'seed: "many" cannot be used; write a whole number (Seed of training'),
         (["--config", "device=gpu"], "device: \"gpu\" cannot be used; write 'auto', 'cpu' or 'cuda'"),
         (
             ["--config", "genome={vcf: mine.vcf}"],
