@@ -125,3 +125,13 @@ def test_missing_peak_files_are_named(complete: dict[str, Any]) -> None:
     Path("tracks.tsv").write_text("track\tpeaks\nCTCF\tnone.bed\n")
     with pytest.raises(CisweaveError, match=r'tracks\.tsv: CTCF: "none\.bed" does not exist'):
         check_run(load_config(complete))
+
+
+def test_contigs_must_be_in_the_fasta(complete: dict[str, Any]) -> None:
+    Path("genome.fa.fai").write_text("chr1\t10\t6\t10\t11\nchr7\t10\t6\t10\t11\nchr8\t10\t6\t10\t11\n")
+    complete["seal"]["model"] = {"test_chromosomes": ["8"]}
+    found = mistakes(complete)
+    assert [line.split(";")[0] for line in found] == [
+        "seal.chromatin.test_chromosomes: chr9 is not a contig of genome.fa",
+        "seal.model.test_chromosomes: 8 is not a contig of genome.fa",
+    ]

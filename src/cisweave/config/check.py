@@ -12,7 +12,7 @@ from cisweave.config.messages import join_mistakes, suggest
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing, is_gzipped
+from cisweave.core.files import existing, is_gzipped, read_text
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ def check_run(
         Naming each mistake with the key it comes from, one line each.
     """
     problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
+    problems += unknown_contigs(config, made)
     contexts = gather(problems, read_contexts, config.seal.contexts) or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
@@ -99,6 +100,21 @@ def inconsistent_seal(config: Config) -> list[str]:
                 f"seal.{key}.test_chromosomes: {', '.join(both)} cannot be in valid_chromosomes too; write each in one"
             )
     return problems
+
+
+def unknown_contigs(config: Config, made: Collection[Path]) -> list[str]:
+    """One line for each split that names a contig the FASTA lacks, where its index is there to tell."""
+    index = config.genome.fasta.with_name(config.genome.fasta.name + ".fai")
+    if config.genome.fasta in made or not index.is_file():
+        return []
+    known = [line.split("\t")[0] for line in read_text(index).splitlines()]
+    return [
+        f"seal.{section}.{key}: {contig} is not a contig of {config.genome.fasta}; {suggest(contig, known)}"
+        for section in ("chromatin", "model")
+        for key in ("valid_chromosomes", "test_chromosomes")
+        for contig in getattr(getattr(config.seal, section), key)
+        if contig not in known
+    ]
 
 
 def wrong_contexts(

@@ -124,7 +124,11 @@ def prepare_expression(store: ProfileStore, expression: pd.DataFrame, settings: 
     training = (genes.split == "train").to_numpy()
     for split in ("train", "valid", "test"):
         if not (genes.split == split).any():
-            raise CisweaveError(f"no gene with expression lies on the contigs of the {split} split; change the contigs")
+            lie_on = ", ".join(sorted(set(genes.chrom)))
+            raise CisweaveError(
+                f"no gene with expression lies on the contigs of the {split} split (genes lie on {lie_on}); "
+                "change valid_chromosomes or test_chromosomes of seal.model"
+            )
     pseudocounts = np.array([pseudocount(column) for column in values[training].T])
     targets = np.log(values + pseudocounts).astype(np.float32)
     logger.info("%d genes with expression, %d without", len(genes), int((~complete).sum()))

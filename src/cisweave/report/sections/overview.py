@@ -22,9 +22,10 @@ def overview_section(data: ReportData) -> list[Block]:
 def model_tiles(data: ReportData) -> list[Tile]:
     """How well the models do on contigs they never saw."""
     tiles = []
-    aucs = [auc for auc in data.chromatin_metrics.get("test_auc", {}).values() if auc is not None]
+    aucs = {track: auc for track, auc in data.chromatin_metrics.get("test_auc", {}).items() if auc is not None}
     if aucs:
-        note = f"median AUC of {len(aucs)} chromatin tracks, test contigs"
+        lowest = min(aucs, key=lambda track: aucs[track])
+        note = f"median AUC of {len(aucs)} chromatin tracks, test contigs; lowest: {lowest} {aucs[lowest]:.2f}"
         tiles.append(Tile("Chromatin", f"{pd.Series(aucs).median():.3f}", note))
     if len(data.evaluation):
         table = context_table(data.evaluation)
