@@ -1,7 +1,7 @@
 """Ratio of the shared trunk to window-by-window prediction of one TSS profile, measured side by side.
 
 Prints one line of JSON: medians over interleaved pairs of runs, the ratio, and the plain path's GFLOP/s.
-Run: python benchmarks/seal_profiles.py [--published] [--pairs 5] [--bins 200]
+Run: python benchmarks/seal_profiles.py [--published] [--pairs 5] [--bins 200]; figures are kept in seal_profiles.jsonl
 """
 
 from __future__ import annotations
