@@ -17,7 +17,7 @@ from cisweave.config import (
     read_databases,
     read_tracks,
 )
-from cisweave.config.load import merge_files
+from cisweave.config.load import RESERVED_CONTEXTS, merge_files
 from cisweave.core.errors import CisweaveError
 
 
@@ -198,3 +198,16 @@ def test_wrong_databases(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CisweaveError, match="motifs.yaml") as caught:
         read_databases(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "context"), [("pretrained", "Liver"), ("chromatin", "Liver"), ("tissue", "pos")])
+def test_names_that_would_clash_are_refused(tmp_path: Path, name: str, context: str) -> None:
+    (tmp_path / "contexts.tsv").write_text(f"set\tcontext\ngeneral\tBrain\n{name}\t{context}\n")
+    with pytest.raises(CisweaveError, match=r"contexts\.tsv, line 3: the (set|context) cannot be called"):
+        read_contexts(tmp_path / "contexts.tsv")
+
+
+def test_reserved_contexts_are_the_columns_of_the_variant_table() -> None:
+    from cisweave.genome.table import GENE_COLUMNS, LIFT_COLUMNS, VARIANT_COLUMNS
+
+    assert {*VARIANT_COLUMNS, *LIFT_COLUMNS, *GENE_COLUMNS} == RESERVED_CONTEXTS

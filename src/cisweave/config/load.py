@@ -20,6 +20,24 @@ S = TypeVar("S", bound=Section)
 
 CONTEXT_COLUMNS = ["set", "context"]
 TRACK_COLUMNS = ["track", "peaks"]
+#: Names of folders beside those of the context sets, and of columns beside those of the contexts.
+RESERVED_SETS = {"chromatin", "pretrained"}
+RESERVED_CONTEXTS = {
+    *(
+        "record",
+        "allele",
+        "name",
+        "source_chrom",
+        "source_pos",
+        "source_ref",
+        "source_alt",
+        "chrom",
+        "pos",
+        "ref",
+        "alt",
+    ),
+    *("reference_genome_match", "lift_strand", "gene_id", "gene_strand", "tss", "dist_to_tss"),
+}
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -102,6 +120,14 @@ def read_contexts(path: str | Path) -> dict[str, list[str]]:
         name, context = fields[:2]
         if not NAME.fullmatch(name):
             raise CisweaveError(f"the set {name!r} is not a name ({NAME_RULE})", path=path, line=number)
+        if name in RESERVED_SETS:
+            raise CisweaveError(f"the set cannot be called {name!r}; choose another name", path=path, line=number)
+        if context in RESERVED_CONTEXTS:
+            raise CisweaveError(
+                f"the context cannot be called {context!r}, like a column of the variant table; rename the column",
+                path=path,
+                line=number,
+            )
         refuse_comma("context", context, path, number)
         if context in contexts.setdefault(name, []):
             raise CisweaveError(f"context {context!r} of set {name!r} is listed twice", path=path, line=number)
