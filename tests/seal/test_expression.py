@@ -82,6 +82,8 @@ def test_gene_weights_by_spread():
     targets = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 10.0]])
     assert gene_weights(targets, 2.0).tolist() == [0.5, 1.0, 1.0, 2.0, 2.0]
     assert gene_weights(targets[:, :1], 2.0).tolist() == [1.0] * 5
+    seen = np.array([True, True, True, False, False])
+    assert gene_weights(targets, 2.0, seen).tolist() == [0.5, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_weighted_loss_by_hand():
