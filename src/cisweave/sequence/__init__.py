@@ -1,7 +1,19 @@
-"""Sequences: codes, one-hot, genomes and windows. The channel order is A, C, G, T at every public boundary."""
+"""Sequences: codes, one-hot, genomes, windows and stores. The channel order is A, C, G, T at every public boundary."""
 
 from cisweave.sequence.genome import Genome
-from cisweave.sequence.onehot import decode, encode, one_hot, reverse_complement
+from cisweave.sequence.onehot import decode, encode, one_hot, one_hot_array, reverse_complement
+from cisweave.sequence.store import SequenceDataset, SequenceStore, index_shards
 from cisweave.sequence.windows import allele_window
 
-__all__ = ["Genome", "allele_window", "decode", "encode", "one_hot", "reverse_complement"]
+__all__ = [
+    "Genome",
+    "SequenceDataset",
+    "SequenceStore",
+    "allele_window",
+    "decode",
+    "encode",
+    "index_shards",
+    "one_hot",
+    "one_hot_array",
+    "reverse_complement",
+]

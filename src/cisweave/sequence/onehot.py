@@ -6,10 +6,10 @@ Dimension legend
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -55,3 +55,10 @@ def one_hot(codes: Codes | torch.Tensor, device: torch.device | str = "cpu") -> 
     indices = torch.as_tensor(codes, device=device)
     channels = torch.arange(4, dtype=indices.dtype, device=device)[:, None]
     return (indices.unsqueeze(-2) == channels).float()
+
+
+def one_hot_array(codes: Codes, dtype: DTypeLike = np.int8) -> NDArray[Any]:
+    """One-hot array (..., 4, length) of codes (..., length); unknown bases are columns of zeros."""
+    channels = np.arange(len(LETTERS), dtype=np.uint8)[:, None]
+    found: NDArray[Any] = (codes[..., None, :] == channels).astype(dtype)
+    return found

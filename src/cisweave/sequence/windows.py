@@ -35,3 +35,15 @@ def allele_window(
     haplotype = fetched[:offset] + allele + fetched[offset + len(ref) :]
     low = (len(haplotype) - window) // 2
     return encode(haplotype[low : low + window])
+
+
+def allele_padding(contig_length: int, pos: int, ref: str, allele: str, window: int = 2000, shift: int = 0) -> int:
+    """How many bases of :func:`allele_window` lie outside a contig of ``contig_length`` bases."""
+    offset = MARGIN + window // 2 - 1 - shift
+    start = pos - 1 - offset
+    end = start + window + 2 * MARGIN
+    length = window + 2 * MARGIN + len(allele) - len(ref)
+    low = (length - window) // 2
+    left = min(max(-start, 0), offset) - low
+    right = min(max(end - contig_length, 0), length - offset - len(allele)) - (length - window - low)
+    return min(max(left, 0), window) + min(max(right, 0), window)
