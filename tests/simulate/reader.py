@@ -77,7 +77,7 @@ class World:
 
     @cached_property
     def contexts(self) -> list[str]:
-        return list(self.effects.columns[10:])
+        return list(self.effects.columns[11:])
 
     @cached_property
     def motifs(self) -> list[tuple[str, np.ndarray, float]]:

@@ -17,11 +17,15 @@ from cisweave.simulate.truth import Change, Oracle
 
 @dataclass(frozen=True)
 class Allele:
-    """One good allele: the change on sim19, what it does (break, make, neutral, indel), and to which factor's site."""
+    """One good allele: the change on sim19, what it does (break, make, neutral, indel), and to which factor's site.
+
+    Where ``swapped``, sim19 holds the ALT of the VCF: the change goes from ALT to REF, and its effect is negated.
+    """
 
     change: Change
     kind: str
     tf: str
+    swapped: bool = False
 
 
 @dataclass
@@ -82,15 +86,18 @@ def vcf_lines(layout: Layout, assemblies: dict[str, Assembly], records: list[Rec
 
 
 def effect_table(oracle: Oracle, records: list[Record]) -> pd.DataFrame:
-    """One row per good allele and gene within 20 kb; sim19 coordinates, 1-based; natural-log differences alt - ref."""
+    """One row per good allele and gene within 20 kb; sim19 coordinates, 1-based; natural-log differences alt - ref.
+
+    ``ref`` is what sim19 holds. Where ``swapped`` is 1 that is the ALT of the VCF; differences are those of the VCF.
+    """
     rows = [
-        (number, index, *_place(allele.change, gene), allele.kind, allele.tf, *effect)
+        (number, index, *_place(allele.change, gene), allele.kind, allele.tf, int(allele.swapped), *effect)
         for number, record in enumerate(records, start=1)
         for index, allele in record.alleles.items()
         for gene in oracle.genes_near(allele.change.contig, allele.change.start)
-        for effect in (np.round(oracle.effect(allele.change, gene), 6) + 0.0,)
+        for effect in (np.round(oracle.effect(allele.change, gene) * (-1 if allele.swapped else 1), 6) + 0.0,)
     ]
-    columns = ["record", "allele", "chrom", "pos", "ref", "alt", "gene_id", "dist_to_tss", "kind", "tf"]
+    columns = ["record", "allele", "chrom", "pos", "ref", "alt", "gene_id", "dist_to_tss", "kind", "tf", "swapped"]
     return pd.DataFrame(rows, columns=columns + all_contexts())
 
 

@@ -20,6 +20,7 @@ from cisweave.simulate.background import Contig, make_contig
 from cisweave.simulate.bad import plan_bad
 from cisweave.simulate.dna import LETTERS, Codes
 from cisweave.simulate.elements import deplete, plant
+from cisweave.simulate.lifted import plan_lifted
 from cisweave.simulate.motifs import Motif, aliases, load_motif
 from cisweave.simulate.occupancy import Sites, scan
 from cisweave.simulate.planner import Planner, plan_good
@@ -242,7 +243,7 @@ def write_variants(world: World, out: Path) -> None:
     oracle = truth.Oracle(world.codes, world.sites, world.genes, world.motifs, world.weights)
     planner = Planner(world.layout, oracle, world.assemblies, world.seed)
     plan_good(planner)
-    bad = plan_bad(planner)
+    bad = plan_bad(planner) + plan_lifted(planner, world.seed)
     records = variants.sort_records(world.layout, planner.records + bad)
     write_lines(out / "variants/variants.vcf", variants.vcf_lines(world.layout, world.assemblies, records))
     write_tsv(variants.effect_table(oracle, records), out / "truth/effects.tsv", "%.6f")

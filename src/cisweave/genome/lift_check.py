@@ -1,0 +1,124 @@
+"""What is looked at once alleles are lifted: whether two fall together, and whether they find their way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cisweave.core.logs import get_logger
+from cisweave.genome.alleles import Rejection, left_align
+from cisweave.genome.chain import Chain
+from cisweave.genome.contigs import ContigNames
+from cisweave.sequence.genome import Genome
+
+if TYPE_CHECKING:
+    from cisweave.genome.liftover import LiftedAllele, Verdict
+
+logger = get_logger(__name__)
+
+Lift = Callable[[Sequence[str], Sequence[int], Sequence[str], Sequence[str]], "list[Verdict]"]
+ALLELE = ["chrom", "pos", "ref", "alt"]
+
+
+class Crowded:
+    """Finds alleles that are lifted to the place and bases of an earlier one.
+
+    Where several places of the source go to one place of the target every allele is remembered; elsewhere only other
+    spellings of one allele can meet, which lie near each other, so the alleles of two chunks are remembered. Memory
+    thus does not grow with the file but where the chain is ambiguous.
+    """
+
+    def __init__(self, chain: Chain, genome: Genome):
+        names = ContigNames(genome.contigs)
+        self._intervals = {names.resolve(chrom): found for chrom, found in chain.crowded.items()}
+        self._kept: set[tuple[Any, ...]] = set()
+        self._last = pd.DataFrame(columns=ALLELE)
+
+    def repeated(self, kept: pd.DataFrame) -> NDArray[np.bool_]:
+        """(rows,) which rows repeat an earlier one, of this or of earlier chunks."""
+        here = kept[ALLELE]
+        both = pd.concat([self._last, here], ignore_index=True) if len(self._last) else here
+        again = both.duplicated().to_numpy()[len(self._last) :].copy()
+        crowded = self._inside(kept) & ~again
+        for index in np.flatnonzero(crowded).tolist():
+            key = tuple(here.iloc[index])
+            again[index] = key in self._kept
+            self._kept.add(key)
+        self._last = here
+        return again
+
+    def _inside(self, kept: pd.DataFrame) -> NDArray[np.bool_]:
+        """(rows,) which rows begin where the chain is ambiguous."""
+        inside = np.zeros(len(kept), dtype=bool)
+        for chrom, rows in kept.groupby("chrom", sort=False).indices.items():
+            starts, ends = self._intervals.get(str(chrom), (np.empty(0), np.empty(0)))
+            if len(starts):
+                pos = kept["pos"].to_numpy()[rows] - 1
+                found = np.searchsorted(starts, pos, side="right") - 1
+                inside[rows] = (found >= 0) & (pos < ends[np.maximum(found, 0)])
+        return inside
+
+
+class RoundTrip:
+    """Lifts what was kept back and counts what returns.
+
+    With the FASTA of the source an allele returns if it comes back with the very contig, position, REF and ALT it had,
+    left-aligned. Without it, if the bases that decided its place do: its own, or those beside an indel's repeat.
+
+    Parameters
+    ----------
+    chain
+        The chain that leads back.
+    source
+        The assembly that the alleles came from, or ``None``.
+    lift
+        Lifts alleles back; only with ``source``.
+    """
+
+    def __init__(self, chain: Chain, source: Genome | None, lift: Lift | None):
+        self.chain, self.source, self.lift = chain, source, lift
+        self.alleles = self.returned = 0
+        self._homes = ContigNames(chain.target_sizes)
+
+    def add(self, frame: pd.DataFrame, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]) -> None:
+        """Count the alleles of ``frame``, which became the rows of ``kept`` by the verdicts ``lifted``."""
+        self.alleles += len(kept)
+        if self.lift is not None and self.source is not None:
+            self.returned += self._alleles_back(self.source, self.lift, frame, kept, lifted)
+        else:
+            self.returned += sum(map(self._places_back, frame["chrom"].tolist(), lifted))
+
+    def _alleles_back(
+        self, source: Genome, lift: Lift, frame: pd.DataFrame, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]
+    ) -> int:
+        names = ContigNames(source.contigs)
+        verdicts = lift(*(kept[name].tolist() for name in ALLELE))
+        rows = zip(*(frame[name].tolist() for name in ALLELE), strict=True)
+        number = 0
+        for (chrom, pos, ref, alt), forward, back in zip(rows, lifted, verdicts, strict=True):
+            contig = names.resolve(chrom)
+            if isinstance(back, Rejection) or contig is None:
+                continue
+            place = left_align(source, contig, pos, ref, alt) if len(ref) > 1 or len(alt) > 1 else (pos, ref, alt)
+            number += back[:4] == (contig, *place) and back.swapped == forward.swapped
+        return number
+
+    def _places_back(self, chrom: str, allele: LiftedAllele) -> bool:
+        matches = self.chain.matches(allele.chrom, allele.target)
+        home = self._homes.resolve(chrom)
+        return all(
+            len(places) == 1 and places[0][0] == home and places[0][1] == pos
+            for places, pos in zip(matches, allele.source, strict=True)
+        )
+
+    def report(self, stage: str, unit: str = "alleles") -> dict[str, Any]:
+        """Log how many returned, and give it as numbers for the receipt."""
+        share = self.returned / self.alleles if self.alleles else None
+        compared = "place and bases" if self.lift is not None else "place"
+        text = "" if share is None else f" ({100 * share:.2f} %)"
+        logger.info("%s: %d of %d %s return to the same %s%s", stage, self.returned, self.alleles, unit, compared, text)
+        return {"alleles": self.alleles, "returned": self.returned, "share": share, "compared": compared}
