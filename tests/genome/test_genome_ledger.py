@@ -10,8 +10,8 @@ import pytest
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
 from cisweave.genome.ledger import balance, balance_ledger, merge_rejected
+from cisweave.genome.normalize import normalize_variants, read_variants
 from cisweave.genome.table import read_variant_table
-from cisweave.genome.variants import normalise_variants, read_variants
 from cisweave.tables.frames import write_tsv
 from cisweave.tables.ledger import ledger_rows, read_ledger, write_ledger
 
@@ -30,7 +30,7 @@ def tables(vcf: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_books_that_balance(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
     vcf = write_vcf(ROWS)
-    normalise_variants(vcf, tmp_path / "v.parquet", tmp_path / "r1.tsv")
+    normalize_variants(vcf, tmp_path / "v.parquet", tmp_path / "r1.tsv")
     variants = read_variant_table(tmp_path / "v.parquet")
     write_ledger([ledger_rows(variants.iloc[[1]], "closest", "no_tss", "none")], tmp_path / "r2.tsv")
     write_ledger([ledger_rows(variants.iloc[[3]], "seal_predict", "no_profile")], tmp_path / "r3.tsv")
@@ -48,7 +48,7 @@ def test_books_that_balance(tmp_path: Path, write_vcf: Callable[..., Path]) -> N
         "scored": 2,
         "rejected": 4,
         "reasons": {"malformed_record": 1, "no_profile": 1, "no_tss": 1, "symbolic_allele": 1},
-        "stages": {"closest": 1, "seal_predict": 1, "variants": 2},
+        "stages": {"closest": 1, "normalize": 2, "seal_predict": 1},
     }
     assert set(summary["explanations"]) == {"malformed_record", "no_tss", "symbolic_allele"}
     ledger = read_ledger(tmp_path / "ledger.tsv")
@@ -59,7 +59,7 @@ def test_books_that_balance(tmp_path: Path, write_vcf: Callable[..., Path]) -> N
 def test_all_rejected_and_nothing_at_all(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
     for rows, alleles in (([], 0), ([("chr1", 1, ".", "A", "*")], 1)):
         vcf = write_vcf(rows)
-        normalise_variants(vcf, tmp_path / "v.tsv", tmp_path / "r.tsv")
+        normalize_variants(vcf, tmp_path / "v.tsv", tmp_path / "r.tsv")
         balance_ledger(
             tmp_path / "v.tsv", [tmp_path / "r.tsv"], [tmp_path / "v.tsv"], tmp_path / "l.tsv", tmp_path / "l.json", vcf
         )
@@ -110,7 +110,7 @@ def test_rejected_twice_for_different_reasons_is_an_error(write_vcf: Callable[..
 
 
 def test_context_sets_must_score_the_same_alleles(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
-    normalise_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
+    normalize_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
     variants = read_variant_table(tmp_path / "v.tsv")
     write_tsv(variants.iloc[1:], tmp_path / "fewer.tsv")
     write_tsv(pd.concat([variants, variants.iloc[:1]]), tmp_path / "twice.tsv")
@@ -140,7 +140,7 @@ def test_context_sets_must_score_the_same_alleles(tmp_path: Path, write_vcf: Cal
 def test_keys_that_are_no_numbers_are_named(
     tmp_path: Path, write_vcf: Callable[..., Path], column: str, value: str, message: str, broken: str
 ) -> None:
-    normalise_variants(write_vcf(ROWS), tmp_path / "all.tsv", tmp_path / "r.tsv")
+    normalize_variants(write_vcf(ROWS), tmp_path / "all.tsv", tmp_path / "r.tsv")
     shutil.copy(tmp_path / "all.tsv", tmp_path / "v.tsv")
     table = pd.read_csv(tmp_path / broken, sep="\t", dtype="str", keep_default_na=False)
     table.loc[1, column] = value
@@ -152,8 +152,8 @@ def test_keys_that_are_no_numbers_are_named(
 
 
 def test_a_rejected_file_given_twice_is_an_error(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
-    normalise_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
+    normalize_variants(write_vcf(ROWS), tmp_path / "v.tsv", tmp_path / "r.tsv")
     (tmp_path / "folder").mkdir()
     twice = [tmp_path / "r.tsv", tmp_path / "folder" / ".." / "r.tsv"]
-    with pytest.raises(CisweaveError, match=r"r\.tsv: --rejected names this file 2 times"):
+    with pytest.raises(CisweaveError, match=r"r\.tsv: --rejects names this file 2 times"):
         balance_ledger(tmp_path / "v.tsv", twice, [tmp_path / "v.tsv"], tmp_path / "l.tsv", tmp_path / "l.json")

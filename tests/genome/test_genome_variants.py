@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from cisweave.config import VariantSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
+from cisweave.genome import stream
+from cisweave.genome.normalize import normalize_variants, read_variants
 from cisweave.genome.reasons import EXPLANATIONS, Reason
 from cisweave.genome.table import VARIANT_COLUMNS, read_variant_table, write_variant_table
-from cisweave.genome.variants import normalise_variants, read_variants, variant_chunks
 from cisweave.tables.ledger import LEDGER_COLUMNS, read_ledger
 from cisweave.tables.receipts import receipt_path
 
@@ -39,6 +40,7 @@ def test_kept_alleles_are_split_and_upper_case(fasta: Path, write_vcf: Callable[
     assert variants.to_dict("list") == {
         "record": [1, 1, 2, 3],
         "allele": [1, 2, 1, 1],
+        "line": [3, 3, 4, 5],
         "name": ["rs1", "rs1", "NA", "."],
         "source_chrom": ["chr1", "chr1", "1", "MT"],
         "source_pos": [18, 18, 2, 1],
@@ -49,6 +51,8 @@ def test_kept_alleles_are_split_and_upper_case(fasta: Path, write_vcf: Callable[
         "ref": ["A", "A", "CGT", "A"],
         "alt": ["C", "GT", "C", "G"],
         "reference_genome_match": [True] * 4,
+        "swapped": [False] * 4,
+        "lift_strand": ["+"] * 4,
     }
     assert list(rejected.columns) == LEDGER_COLUMNS
     assert rejected.empty
@@ -99,16 +103,17 @@ def test_each_bad_record_has_its_reason(
     good = ("chr1", 1, ".", "A", "G")
     vcf = write_vcf([good, row, ("chr1", 41, ".", "A", "G")])
     variants, rejected = read_variants(vcf, fasta, VariantSettings(max_allele_length=5))
-    assert rejected["reason"].tolist() == [reason]
-    assert rejected[["stage", "record", "allele"]].values.tolist() == [["variants", 2, 1]]
-    assert rejected["detail"][0].startswith("line 4: ")
+    assert rejected["code"].tolist() == [reason]
+    assert rejected[["stage", "line", "record", "allele"]].values.tolist() == [["normalize", 4, 2, 1]]
+    contig, position, _, ref, alt = (*map(str, row), "", "")[:5]
+    assert rejected[["contig", "position", "ref", "alt"]].values.tolist() == [[contig, position, ref, alt]]
     assert variants["record"].tolist() == [1, 3]
 
 
 def test_one_bad_allele_leaves_its_record_alive(fasta: Path, write_vcf: Callable[..., Path]) -> None:
     variants, rejected = read_variants(write_vcf([("chr1", 3, ".", "G", "A,<DEL>,*,A,T,")]), fasta)
     assert variants[["allele", "alt"]].values.tolist() == [[1, "A"], [5, "T"]]
-    assert dict(zip(rejected["allele"], rejected["reason"], strict=True)) == {
+    assert dict(zip(rejected["allele"], rejected["code"], strict=True)) == {
         2: "symbolic_allele",
         3: "spanning_deletion",
         4: "duplicate",
@@ -120,7 +125,7 @@ def test_duplicates_are_found_across_records_and_spellings(fasta: Path, write_vc
     rows = [("chr1", 3, "a", "G", "A"), ("1", 3, "b", "g", "a"), ("chr1", 3, "c", "G", "T"), ("chr1", 3, "d", "G", "A")]
     variants, rejected = read_variants(write_vcf(rows), fasta)
     assert variants["name"].tolist() == ["a", "c"]
-    assert rejected["reason"].tolist() == ["duplicate", "duplicate"]
+    assert rejected["code"].tolist() == ["duplicate", "duplicate"]
 
 
 def test_ref_policies(fasta: Path, write_vcf: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -139,7 +144,7 @@ def test_without_a_genome_nothing_is_said_about_ref(write_vcf: Callable[..., Pat
     )
     assert variants["chrom"].tolist() == ["chr9"]
     assert variants["reference_genome_match"].isna().all()
-    assert rejected["reason"].tolist() == ["symbolic_allele"]
+    assert rejected["code"].tolist() == ["symbolic_allele"]
 
 
 def test_bgzipped_genome_gives_the_same(fasta: Path, write_vcf: Callable[..., Path]) -> None:
@@ -157,16 +162,16 @@ def test_command_writes_table_ledger_and_receipt(
     tmp_path: Path, fasta: Path, write_vcf: Callable[..., Path], rows: list[tuple[object, ...]], suffix: str
 ) -> None:
     vcf, out, ledger = write_vcf(rows), tmp_path / f"v.{suffix}", tmp_path / "rejected.tsv"
-    normalise_variants(vcf, out, ledger, fasta)
+    normalize_variants(vcf, out, ledger, fasta)
     variants, rejected = read_variants(vcf, fasta)
     pd.testing.assert_frame_equal(read_variant_table(out), variants)
-    assert read_ledger(ledger)["reason"].tolist() == rejected["reason"].tolist()
+    assert read_ledger(ledger)["code"].tolist() == rejected["code"].tolist()
     assert ledger.read_text().startswith("\t".join(LEDGER_COLUMNS) + "\n")
     identity = read_json(receipt_path(out))["identity"]
     assert identity["alleles"]["in"] == len(rows) == identity["alleles"]["kept"] + identity["alleles"]["rejected"]
     assert set(identity["inputs"]) == {str(vcf), str(fasta)}
     before = out.read_bytes()
-    normalise_variants(vcf, out, ledger, fasta)
+    normalize_variants(vcf, out, ledger, fasta)
     assert out.read_bytes() == before
 
 
@@ -190,14 +195,16 @@ def test_broken_tables_are_refused(tmp_path: Path, write_vcf: Callable[..., Path
         read_variant_table(tmp_path / "text.tsv")
 
 
-def test_chunks_make_the_same_tables(fasta: Path, write_vcf: Callable[..., Path]) -> None:
+def test_chunks_make_the_same_tables(
+    fasta: Path, write_vcf: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [("chr1", pos, ".", base.upper(), "A,C") for pos, base in enumerate(GENOME["chr1"], start=1)]
     vcf = write_vcf(rows * 2)
-    chunks = list(variant_chunks(vcf, fasta, chunk=7))
-    assert len(chunks) > 10
-    for index, whole in enumerate(read_variants(vcf, fasta)):
-        parts = pd.concat([chunk[index] for chunk in chunks], ignore_index=True)
-        pd.testing.assert_frame_equal(parts, whole)
+    whole = read_variants(vcf, fasta)
+    monkeypatch.setattr(stream.read_chunks, "__defaults__", (7,))
+    assert len(list(stream.read_chunks(vcf, "normalize"))) > 10
+    for parts, table in zip(read_variants(vcf, fasta), whole, strict=True):
+        pd.testing.assert_frame_equal(parts.reset_index(drop=True), table)
 
 
 FIELD = st.sampled_from(
@@ -211,7 +218,7 @@ def test_every_allele_is_kept_or_rejected_once(
     tmp_path: Path, fasta: Path, write_vcf: Callable[..., Path], rows: list[list[str]]
 ) -> None:
     vcf = write_vcf(rows)
-    normalise_variants(vcf, tmp_path / "v.tsv", tmp_path / "r.tsv", fasta)
+    normalize_variants(vcf, tmp_path / "v.tsv", tmp_path / "r.tsv", fasta)
     kept, rejected = read_variant_table(tmp_path / "v.tsv"), read_ledger(tmp_path / "r.tsv")
     seen = [
         *zip(kept["record"], kept["allele"], strict=True),
@@ -224,4 +231,4 @@ def test_every_allele_is_kept_or_rejected_once(
         for allele in range(1, (fields[4] if len(fields) > 4 else "").count(",") + 2)
     ]
     assert sorted(seen) == expected
-    assert set(rejected["reason"]) <= set(Reason)
+    assert set(rejected["code"]) <= set(Reason)

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
+import threading
 from pathlib import Path
 
 import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pysam import bcftools
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.chain import read_chains
 from cisweave.genome.tss import read_tss
-from cisweave.genome.vcf import VcfRecord, read_records
+from cisweave.genome.vcf import VcfRecord, read_records, seekable
 
 SEAL_FORM = "chr1\t665024\t-\tA\tG\nchr1\t778112\t-\tG\tA\n"
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1\n"
@@ -32,7 +35,7 @@ def test_headerless_five_columns(tmp_path: Path) -> None:
 
 def test_header_shifts_lines_not_records(tmp_path: Path) -> None:
     (record,) = records_of(tmp_path / "a.vcf", HEADER + "chr1\t5\trs1\tA\tC,T\t.\tPASS\t.\tGT\t0|1\n")
-    assert record == VcfRecord(1, 4, "chr1", "5", "rs1", "A", ("C", "T"))
+    assert record == VcfRecord(1, 4, "chr1", "5", "rs1", "A", ("C", "T"), info=".")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,47 @@ def test_gzip_and_bgzip_read_like_plain_text(tmp_path: Path) -> None:
     assert records_of(tmp_path / "a.vcf.gz", gzip.compress((HEADER + SEAL_FORM).encode())) == plain
     pysam.tabix_compress(str(tmp_path / "a.vcf"), str(tmp_path / "b.vcf.gz"))
     assert list(read_records(tmp_path / "b.vcf.gz")) == plain
+
+
+def make_bcf(tmp_path: Path, text: str) -> Path:
+    format_line = '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
+    (tmp_path / "in.vcf").write_text(text.replace("##contig", format_line + "##contig"))
+    bcftools.view("-O", "b", "-o", str(tmp_path / "a.bcf"), str(tmp_path / "in.vcf"), catch_stdout=False)
+    return tmp_path / "a.bcf"
+
+
+def test_bcf_reads_like_text_with_records_for_lines(tmp_path: Path) -> None:
+    text = HEADER + "".join(
+        f"chr1\t{pos}\trs{pos}\tA\t{alt}\t.\tPASS\t.\tGT\t0|1\n" for pos, alt in ((5, "C,T"), (9, "<DEL>"), (12, "AT"))
+    )
+    text = text.replace(
+        "##contig", '##ALT=<ID=DEL,Description="d">\n##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n##contig'
+    )
+    plain = records_of(tmp_path / "b.vcf", text)
+    found = list(read_records(make_bcf(tmp_path, text)))
+    assert [record[2:] for record in found] == [record[2:] for record in plain]
+    assert [record.line for record in found] == [1, 2, 3]
+
+
+def test_truncated_or_damaged_bcf_is_an_error(tmp_path: Path) -> None:
+    bcf = make_bcf(tmp_path, HEADER + "chr1\t5\t.\tA\tC\t.\tPASS\t.\tGT\t0|1\n" * 3000)
+    whole = bcf.read_bytes()
+    for data in (whole[:-28], whole[: len(whole) // 2], whole[:300] + bytes(200) + whole[500:]):
+        with pytest.raises(CisweaveError, match=r"truncated|damaged"):
+            records_of(bcf, data)
+
+
+def test_pipes_are_read_and_devices_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    packed = gzip.compress((HEADER + SEAL_FORM).encode())
+    writer = threading.Thread(target=pipe.write_bytes, args=(packed,))
+    writer.start()
+    with seekable(pipe) as copy:
+        assert [record.pos for record in read_records(copy)] == ["665024", "778112"]
+    writer.join()
+    with pytest.raises(CisweaveError, match="neither a file nor a pipe"), seekable("/dev/zero"):
+        pass
 
 
 def test_na_is_text(tmp_path: Path) -> None:
@@ -110,7 +154,7 @@ def test_what_is_not_a_variant_file_is_one_message(tmp_path: Path) -> None:
         list(read_records(tmp_path / "absent.vcf"))
     with pytest.raises(CisweaveError, match="web page"):
         records_of(tmp_path / "page.vcf", "<!DOCTYPE html>\n<html>404</html>\n")
-    with pytest.raises(CisweaveError, match="this is BCF"):
+    with pytest.raises(CisweaveError, match="the BCF is truncated or damaged"):
         records_of(tmp_path / "a.bcf", gzip.compress(b"BCF\x02\x02rest"))
 
 
@@ -131,7 +175,6 @@ def test_any_bytes_give_records_or_one_message(tmp_path: Path, data: bytes) -> N
         (b"PK\x03\x04\x14" + b"\n" * 2000, "zip archive; unpack"),
         (bz2.compress(SEAL_FORM.encode()), "bunzip2"),
         (b"PAR1\x15\x04\n\n\n", "this is Parquet"),
-        (b"BCF\x02\x02rest", "this is BCF"),
         (SEAL_FORM.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
         (gzip.compress(SEAL_FORM.encode()), "this is gzip within gzip"),
         (SEAL_FORM.encode("utf-16-le"), "line 1: NUL bytes"),
@@ -146,7 +189,7 @@ def test_binary_files_are_one_message_packed_or_not(tmp_path: Path, data: bytes,
         records_of(tmp_path / "a.vcf.gz", gzip.compress(data))
     for read in (read_tss, read_chains):
         with pytest.raises(CisweaveError):
-            read(tmp_path / "a.vcf.gz")
+            list(read(tmp_path / "a.vcf.gz"))
 
 
 def test_a_contig_may_be_named_like_a_magic_number(tmp_path: Path) -> None:

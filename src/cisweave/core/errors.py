@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LONGEST = 3000
+"""Characters of the longest message."""
+
 
 class CisweaveError(Exception):
     """A problem the user can mend: where it is, what is wrong and what to do, in one sentence or two.
@@ -24,4 +27,10 @@ class CisweaveError(Exception):
         self.path = None if path is None else Path(path)
         self.line = line
         place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
-        super().__init__(place + message)
+        super().__init__(printable(place + message.strip()))
+
+
+def printable(text: str) -> str:
+    """Text that a terminal can show: control characters become ``?``, what is very long is cut."""
+    shown = "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} …"

@@ -15,6 +15,7 @@ from cisweave.tables.ledger import KEY
 VARIANT_COLUMNS: dict[str, str] = {
     "record": "int64",
     "allele": "int64",
+    "line": "int64",
     "name": "str",
     "source_chrom": "str",
     "source_pos": "int64",
@@ -25,14 +26,30 @@ VARIANT_COLUMNS: dict[str, str] = {
     "ref": "str",
     "alt": "str",
     "reference_genome_match": "boolean",
+    "swapped": "bool",
+    "lift_strand": "str",
 }
-"""Record (1-based number in the VCF), allele (1-based number within ALT), name (ID); ``source_*`` as the VCF has it;
-``chrom, pos, ref, alt`` (1-based, upper case) in the assembly of the moment; whether REF is what that genome holds
-(missing where no genome was given)."""
-LIFT_COLUMNS: dict[str, str] = {"lift_strand": "str"}
-"""``+`` or ``-``: how the variant's stretch of the source assembly lies in the target assembly."""
+"""Record (1-based number in the user's file), allele (1-based number within ALT), line (of a BCF: the record), name
+(ID); ``source_*`` as the file has it; ``chrom, pos, ref, alt`` (1-based, upper case) in the assembly of the moment;
+whether REF is what that genome holds (missing where no genome was given); whether REF and ALT were exchanged
+against the file because the genome holds ALT (effects always go from the file's REF to its ALT: where ``swapped`` they
+are negated); and ``+`` or ``-``, how the stretch of the file's assembly lies in this one."""
+LIFT_COLUMNS: dict[str, str] = {}
 GENE_COLUMNS: dict[str, str] = {"gene_id": "str", "gene_strand": "str", "tss": "int64", "dist_to_tss": "int64"}
 """The closest gene; ``tss`` is 1-based, ``dist_to_tss`` = pos - tss, positive to the right whatever the strand."""
+MAX_NUMBER = 2**31 - 1
+"""Largest number of a record, allele or line: INFO of a VCF holds no larger one."""
+MAX_POSITION = 10**15 - 1
+FORMS: dict[tuple[str, ...], str | int] = {
+    (*KEY, "line"): MAX_NUMBER,
+    ("source_pos", "pos"): MAX_POSITION,
+    ("name", "source_chrom"): r"[^\x00-\x1f\x7f]+",
+    ("source_ref", "source_alt"): r"[ACGTacgt]+",
+    ("chrom",): r"[^\x00-\x20\x7f]+",
+    ("ref", "alt"): r"[ACGT]+",
+    ("lift_strand",): r"[+-]",
+}
+"""What columns hold: text of a form, or whole numbers from 1 to the given one."""
 TEXT = [column for column, kind in {**VARIANT_COLUMNS, **LIFT_COLUMNS, **GENE_COLUMNS}.items() if kind == "str"]
 
 
@@ -50,10 +67,27 @@ def read_variant_table(path: str | Path, columns: Iterable[str] = ()) -> pd.Data
             filled = frame.fillna({column: ""}) if kind == "str" else frame
             try:
                 frame = filled.astype({column: kind})
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise CisweaveError(f"column {column} does not hold {kind} throughout ({error})", path=path) from error
     check_variants(frame, path)
+    check_values(frame, path)
     return frame
+
+
+def check_values(frame: pd.DataFrame, path: str | Path) -> None:
+    """Raise at the first row of a file that holds what no step of cisweave writes."""
+    for columns, form in FORMS.items():
+        for column in columns:
+            values = frame[column]
+            right = values.between(1, form) if isinstance(form, int) else values.str.fullmatch(form)
+            wrong = (~right.astype("bool")).to_numpy().nonzero()[0]
+            if len(wrong):
+                row = int(wrong[0])
+                raise CisweaveError(
+                    f"column {column} holds {str(values.iloc[row])[:60]!r}, which no variant table does",
+                    path=path,
+                    line=table_line(path, row),
+                )
 
 
 def write_variant_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -65,9 +99,10 @@ def write_variant_table(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def check_variants(frame: pd.DataFrame, path: str | Path = "variant table") -> None:
-    """Raise unless ``frame`` has the columns of a variant table and (record, allele) names each row once."""
+    """Raise unless ``frame`` has the columns of a variant table, and each allele, or each allele and gene, one row."""
     require_columns(frame, VARIANT_COLUMNS, path)
-    twice = frame[frame.duplicated(KEY)]
+    key = [*KEY, "gene_id"] if "gene_id" in frame else KEY
+    twice = frame[frame.duplicated(key)]
     if len(twice):
         first = twice.iloc[0]
         raise CisweaveError(f"record {first['record']}, allele {first['allele']} stands in two rows", path=path)

@@ -17,7 +17,7 @@ HTML = re.compile(r"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 """A position as text; more digits than this are no place in a genome and do not fit into 64 bits."""
 BINARY = {
-    rb"BCF[\x02\x04]": "BCF; turn it into VCF with: bcftools view -O z -o variants.vcf.gz",
+    rb"BCF[\x02\x04]": "BCF; give a text file",
     rb"BAM\x01": "BAM (alignments); give a text file",
     rb"\x89PNG|\xff\xd8\xff": "an image; give a text file",
     rb"PK(\x03\x04|\x05\x06)": "a zip archive; unpack it first",
@@ -45,8 +45,8 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         If the file is absent, a folder, a web page, binary or UTF-16, or compressed and truncated or damaged.
     """
     path = existing(path)
-    if path.is_dir():
-        raise CisweaveError("this is a folder; give a file", path=path)
+    if not path.is_file():
+        raise CisweaveError("this is no ordinary file (a pipe or a device); save it as a file and name that", path=path)
     line = 0
     try:
         with open_text(path) as handle:
@@ -69,11 +69,19 @@ def open_text(path: Path) -> IO[str]:
     packed = is_gzipped(path)
     if packed:
         check_bgzip_end(path)
-    with gzip.open(path) if packed else open(path, "rb") as stream:
-        refuse_binary(stream.read(16), path)
+    refuse_binary(first_bytes(path), path)
     if packed:
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
     return open(path, encoding="utf-8-sig", errors="replace")
+
+
+def first_bytes(path: Path, number: int = 16) -> bytes:
+    """How a file begins, unpacked where it is gzip; nothing where it cannot be unpacked."""
+    try:
+        with gzip.open(path) if is_gzipped(path) else open(path, "rb") as stream:
+            return stream.read(number)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def check_bgzip_end(path: Path) -> None:

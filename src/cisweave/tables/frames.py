@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import atomic_path, existing, is_gzipped
+
+PART = 100_000
+"""Rows of a part of a table."""
+TSV: dict[str, Any] = {"sep": "\t", "keep_default_na": False, "na_values": [""]}
 
 
 def write_tsv(frame: pd.DataFrame, path: str | Path, float_format: str | None = None) -> None:
@@ -44,13 +48,59 @@ def read_table(path: str | Path, columns: Iterable[str] = (), dtype: dict[str, s
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
         else:
-            packed: Literal["gzip"] | None = "gzip" if is_gzipped(path) else None
-            frame = pd.read_csv(path, sep="\t", dtype=dtype, keep_default_na=False, na_values=[""], compression=packed)
+            frame = pd.read_csv(path, dtype=dtype, compression=packed(path), **TSV)
     except (ValueError, EOFError, OSError, zlib.error) as error:
-        kind = "a Parquet table" if path.suffix == ".parquet" else "a tab-separated table with a header"
-        raise CisweaveError(f"this is not {kind}, or it is cut off ({error})", path=path) from error
+        raise unreadable(path, error) from error
     require_columns(frame, columns, path)
     return frame
+
+
+def read_parts(path: str | Path, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
+    """Read these columns of a table part by part, so that memory does not grow with its rows.
+
+    The index counts the rows of the file from 0. ``columns`` must be there, ``optional`` ones need not.
+    """
+    path, needed = existing(path), list(columns)
+    wanted = {*needed, *optional}
+    try:
+        parts: Iterable[pd.DataFrame]
+        if path.suffix == ".parquet":
+            parts = parquet_parts(path, wanted)
+        else:
+            parts = pd.read_csv(
+                path, compression=packed(path), usecols=lambda name: name in wanted, chunksize=PART, **TSV
+            )
+        for part in parts:
+            require_columns(part, needed, path)
+            yield part
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise unreadable(path, error) from error
+
+
+def parquet_parts(path: Path, wanted: Collection[str]) -> Iterator[pd.DataFrame]:
+    """The wanted columns of a Parquet table, as far as they are there, part by part; at least one part."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as table:
+        names = [name for name in table.schema_arrow.names if name in wanted]
+        done = 0
+        for batch in table.iter_batches(batch_size=PART, columns=names):
+            part = batch.to_pandas()
+            yield part.set_index(pd.RangeIndex(done, done + len(part)))
+            done += len(part)
+        if not done:
+            yield pd.DataFrame(columns=names)
+
+
+def packed(path: Path) -> Literal["gzip"] | None:
+    """How a text table is compressed."""
+    return "gzip" if is_gzipped(path) else None
+
+
+def unreadable(path: Path, error: Exception) -> CisweaveError:
+    """The error of a file that is not the table it should be."""
+    kind = "a Parquet table" if path.suffix == ".parquet" else "a tab-separated table with a header"
+    return CisweaveError(f"this is not {kind}, or it is cut off ({error})", path=path)
 
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], path: str | Path = "table") -> None:

@@ -9,30 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
 from cisweave.tables.frames import read_table, write_tsv
 
-LEDGER_COLUMNS = [
-    "stage",
-    "record",
-    "allele",
-    "source_chrom",
-    "source_pos",
-    "source_ref",
-    "source_alt",
-    "reason",
-    "detail",
-]
+LEDGER_COLUMNS = ["stage", "line", "record", "allele", "contig", "position", "ref", "alt", "code", "message"]
+"""Step; line of the user's file (of a BCF: its record); 1-based numbers of the record and of the allele within ALT; the
+allele as the user's file spells it (position 1-based in a VCF, 0-based start in a BED); why, as a code and in words."""
 KEY = ["record", "allele"]
+NUMBERS = ["line", *KEY]
+ALLELE_BITS = 31
+SOURCE = {"source_chrom": "contig", "source_pos": "position", "source_ref": "ref", "source_alt": "alt"}
+"""Where a variant table keeps what the user's file has, and the ledger's names for it."""
 
 
 def ledger_rows(
-    variants: pd.DataFrame, stage: str, reason: str | pd.Series, detail: str | pd.Series = ""
+    variants: pd.DataFrame, stage: str, code: str | pd.Series, message: str | pd.Series = ""
 ) -> pd.DataFrame:
-    """Ledger rows for ``variants`` (a variant table) rejected at ``stage`` for ``reason``."""
-    return variants.assign(stage=stage, reason=reason, detail=detail).reindex(columns=LEDGER_COLUMNS)
+    """Ledger rows for ``variants`` (a variant table) rejected at ``stage`` for ``code``."""
+    rows = variants.drop(columns=["ref", "alt"], errors="ignore").rename(columns=SOURCE)
+    rows = rows.assign(stage=stage, code=code, message=message).reindex(columns=LEDGER_COLUMNS)
+    return rows.astype({"position": "str"})
 
 
 def write_ledger(rows: Iterable[pd.DataFrame], path: str | Path) -> pd.DataFrame:
@@ -46,15 +46,29 @@ def write_ledger(rows: Iterable[pd.DataFrame], path: str | Path) -> pd.DataFrame
 
 def read_ledger(path: str | Path) -> pd.DataFrame:
     """Read one ledger file."""
-    text = {column: "str" for column in LEDGER_COLUMNS if column not in KEY}
-    return read_table(path, LEDGER_COLUMNS, dtype=text).fillna({"detail": "", "source_alt": ""})
+    text = {column: "str" for column in LEDGER_COLUMNS if column not in NUMBERS}
+    return read_table(path, LEDGER_COLUMNS, dtype=text).fillna(dict.fromkeys(("ref", "alt", "message"), ""))
+
+
+def key_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Record and allele of each row as one number, which sorts as they do; both must be below 2**31."""
+    record, allele = (frame[column].to_numpy(dtype=np.int64) for column in KEY)
+    numbers: NDArray[np.int64] = (record << ALLELE_BITS) | allele
+    return numbers
+
+
+def split_number(number: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Records and alleles of what :func:`key_numbers` gives."""
+    return number >> ALLELE_BITS, number & ((1 << ALLELE_BITS) - 1)
 
 
 def check_balance(read: int, scored: pd.DataFrame, ledger: pd.DataFrame) -> None:
     """Raise unless alleles read = alleles scored + alleles rejected, with no allele in both."""
-    both = pd.merge(scored[KEY].drop_duplicates(), ledger[KEY].drop_duplicates(), on=KEY)
+    kept, rejected = np.unique(key_numbers(scored)), np.unique(key_numbers(ledger))
+    both = np.intersect1d(kept, rejected, assume_unique=True)
     if len(both):
-        raise CisweaveError(f"{len(both)} alleles are both scored and rejected, the first is record {both.record[0]}")
-    accounted = len(scored[KEY].drop_duplicates()) + len(ledger[KEY].drop_duplicates())
+        first = split_number(both)[0][0]
+        raise CisweaveError(f"{len(both)} alleles are both scored and rejected, the first is record {first}")
+    accounted = len(kept) + len(rejected)
     if accounted != read:
         raise CisweaveError(f"{read} alleles were read but {accounted} are accounted for (scored or rejected)")

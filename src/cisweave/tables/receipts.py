@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ PACKAGES = ("torch", "numpy", "pandas", "tangermeme", "memelite", "lightning", "
 STARTED = time.time()
 
 
+@cache
 def package_versions() -> dict[str, str]:
     """Versions of the packages that shape results, without importing them."""
     found = {"cisweave": __version__, "python": platform.python_version()}
@@ -58,7 +60,7 @@ def write_receipt(
     (wall time in seconds since the command started, peak memory in MiB, host platform).
     """
     identity = {
-        "versions": package_versions(),
+        "versions": dict(package_versions()),
         "settings": dict(settings or {}),
         "settings_sha256": settings_hash(settings or {}),
         "inputs": {str(path): sha256(path) for path in inputs if Path(path).is_file()},
