@@ -61,6 +61,7 @@ def variant_table(contig):
             {
                 "record": number + 1,
                 "allele": 1,
+                "line": number + 1,
                 "name": ".",
                 "source_chrom": "chr1",
                 "source_pos": pos,
@@ -110,7 +111,7 @@ def test_scores_equal_the_plain_ones(world):
 
 def run(folder, table, **changes):
     table.to_parquet(folder / "variants.parquet")
-    files = {name: folder / name for name in ("effects.parquet", "effects.tsv", "chromatin.parquet", "rejected.tsv")}
+    files = {name: folder / name for name in ("effects.parquet", "effects.tsv", "chromatin.parquet", "rejects.tsv")}
     options = {
         "variants": folder / "variants.parquet",
         "fasta": folder / "genome.fa",
@@ -120,7 +121,7 @@ def run(folder, table, **changes):
         "out": files["effects.parquet"],
         "tsv": files["effects.tsv"],
         "chromatin_effects": files["chromatin.parquet"],
-        "rejected": files["rejected.tsv"],
+        "rejects": files["rejects.tsv"],
         "settings": SHIFTS,
         "device": "cpu",
     }
@@ -149,8 +150,8 @@ def test_seal_table_and_balanced_books(world):
     ]
     assert lines[0].split("\t")[:8] == ["chr1", "2500", contig[2499], "T", "+", "G1", "0", "True"]
     assert all(len(value.split(".")[1]) == 5 for line in lines for value in line.split("\t")[8:])
-    ledger = read_ledger(files["rejected.tsv"])
-    assert ledger[["record", "reason"]].to_numpy().tolist() == [[2, "no_tss_profile"], [3, "allele_exceeds_window"]]
+    ledger = read_ledger(files["rejects.tsv"])
+    assert ledger[["record", "code"]].to_numpy().tolist() == [[2, "no_tss_profile"], [3, "allele_exceeds_window"]]
     assert len(pd.read_parquet(files["effects.parquet"])) == len(lines) == 5
 
 
@@ -173,12 +174,33 @@ def test_swapped_alleles_negate_the_score_of_a_substitution(world):
     np.testing.assert_allclose(forward.Liver, -swapped.Liver, atol=1e-6)
 
 
+def test_effects_of_exchanged_alleles_go_from_the_ref_of_the_file(world):
+    folder, contig = world
+    table = variant_table(contig)
+    whole = pd.read_parquet(run(folder, table.assign(swapped=False))["effects.parquet"])
+    tracks = pd.read_parquet(folder / "chromatin.parquet")
+    table["swapped"] = np.arange(len(table)) % 2 == 1
+    mixed = pd.read_parquet(run(folder, table)["effects.parquet"])
+    sign = np.where(table["swapped"], -1, 1)
+    for context in ("Liver", "Brain"):
+        np.testing.assert_array_equal(mixed[context], sign * whole[context])
+    changed = pd.read_parquet(folder / "chromatin.parquet")
+    np.testing.assert_array_equal(changed.iloc[:, 2:], tracks.iloc[:, 2:].mul(sign, axis=0))
+    assert np.abs(whole["Liver"]).max() > 0
+
+
+def test_scores_stand_in_the_order_of_the_file(world):
+    folder, contig = world
+    files = run(folder, variant_table(contig).iloc[::-1])
+    assert pd.read_parquet(files["effects.parquet"])["record"].is_monotonic_increasing
+
+
 def test_no_variants_give_tables_with_headers(world):
     folder, contig = world
     files = run(folder, variant_table(contig).iloc[:0])
     assert len(pd.read_parquet(files["effects.parquet"])) == 0
     assert len(files["effects.tsv"].read_text().splitlines()) == 1
-    assert len(read_ledger(files["rejected.tsv"])) == 0
+    assert len(read_ledger(files["rejects.tsv"])) == 0
 
 
 def test_shift_beyond_the_window_is_refused(world):

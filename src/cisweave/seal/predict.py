@@ -20,6 +20,7 @@ from cisweave.config import PredictSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
+from cisweave.genome.reasons import Reason
 from cisweave.models.folders import LoadedModel, load_model
 from cisweave.models.predict import predict_probabilities
 from cisweave.seal.profiles import ProfileStore, read_profiles
@@ -71,8 +72,8 @@ def rejection_reasons(variants: pd.DataFrame, store: ProfileStore, window: int, 
     longest = np.maximum(variants.ref.str.len(), variants["alt"].str.len())
     loss = variants.ref.str.len() - variants["alt"].str.len()
     room = window // 2 + 1 - max(shifts, default=0)
-    reasons[(longest > room) | (loss > 2 * MARGIN)] = "allele_exceeds_window"
-    reasons[store.rows(variants.gene_id) < 0] = "no_tss_profile"
+    reasons[(longest > room) | (loss > 2 * MARGIN)] = Reason.ALLELE_EXCEEDS_WINDOW.value
+    reasons[store.rows(variants.gene_id) < 0] = Reason.NO_TSS_PROFILE.value
     return reasons
 
 
@@ -93,7 +94,8 @@ def score_variants(
     Parameters
     ----------
     variants
-        Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``.
+        Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``, and
+        ``swapped`` where REF and ALT may have been exchanged: the effects of such alleles are negated.
     """
     expression = replace(expression, module=copy.deepcopy(expression.module).double())
     effects = VariantEffects(
@@ -145,6 +147,15 @@ def score_batch(
         effects.expression[rows] += predicted_alternative - predicted_reference
         if shift == 0:
             effects.chromatin[rows] = alternative - reference
+    negate_swapped(batch, rows, effects)
+
+
+def negate_swapped(batch: pd.DataFrame, rows: slice, effects: VariantEffects) -> None:
+    """Turn the effects of alleles whose REF and ALT were exchanged, so that all go from the file's REF to its ALT."""
+    if "swapped" in batch:
+        sign = np.where(batch["swapped"].to_numpy(dtype=bool), -1, 1).astype(np.float32)[:, None]
+        effects.expression[rows] *= sign
+        effects.chromatin[rows] *= sign
 
 
 def haplotype_windows(
@@ -182,7 +193,7 @@ def predict(
     out: str | Path,
     tsv: str | Path,
     chromatin_effects: str | Path,
-    rejected: str | Path,
+    rejects: str | Path,
     settings: PredictSettings | None = None,
     device: DeviceName = "auto",
 ) -> None:
@@ -202,7 +213,7 @@ def predict(
         The same scores in Seal's format (five decimals).
     chromatin_effects
         Parquet: record, allele and per track the change of probability in the window centred on the variant.
-    rejected
+    rejects
         Ledger rows of variants that could not be scored.
     """
     settings = settings or PredictSettings()
@@ -213,7 +224,9 @@ def predict(
         load_model(model, torch_device, "expression"),
     )
     store.check_model(chromatin)
-    table = read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS])
+    table = read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS]).sort_values(
+        VARIANT_KEY, kind="stable", ignore_index=True
+    )
     window = int(chromatin_model.spec.hyperparameters["window"])
     reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
     scored = table[reasons == ""].reset_index(drop=True)
@@ -223,10 +236,10 @@ def predict(
     contexts = pd.DataFrame(effects.expression, columns=expression_model.spec.outputs)
     tracks = pd.DataFrame(effects.chromatin, columns=chromatin_model.spec.outputs)
     write_parquet(pd.concat([scored, contexts], axis=1), out)
-    write_tsv(pd.concat([scored[SEAL_COLUMNS], contexts], axis=1), tsv, float_format="%.5f")
-    write_parquet(pd.concat([scored[VARIANT_KEY], tracks], axis=1), chromatin_effects)
-    left_out = table[reasons != ""]
-    write_ledger([ledger_rows(left_out, "seal_predict", reasons[reasons != ""])], rejected)
+    write_tsv(pd.concat([as_in_file(scored)[SEAL_COLUMNS], contexts], axis=1), tsv, float_format="%.5f")
+    per_allele = pd.concat([scored[VARIANT_KEY], tracks], axis=1).drop_duplicates(VARIANT_KEY)
+    write_parquet(per_allele, chromatin_effects)
+    write_ledger([unscored_alleles(table, reasons)], rejects)
     write_receipt(
         out,
         settings=settings.model_dump(mode="json"),
@@ -239,6 +252,31 @@ def predict(
         ],
         device=str(torch_device),
         dtype="float32 (chromatin), float64 (expression)",
+    )
+
+
+def unscored_alleles(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+    """Ledger rows of the alleles that no gene could be scored with; genes left out of other alleles are counted."""
+    left_out = table[reasons != ""]
+    scored = pd.MultiIndex.from_frame(table.loc[reasons == "", VARIANT_KEY])
+    partly = pd.MultiIndex.from_frame(left_out[VARIANT_KEY]).isin(scored)
+    if partly.any():
+        logger.warning(
+            "%d pairs of allele and gene are left out, the alleles are scored with other genes", partly.sum()
+        )
+    alleles = left_out[~partly].drop_duplicates(VARIANT_KEY)
+    return ledger_rows(alleles, "seal_predict", reasons[alleles.index])
+
+
+def as_in_file(variants: pd.DataFrame) -> pd.DataFrame:
+    """Swapped alleles with the REF and ALT of the file, as its effects go; REF is then not what the genome holds."""
+    if "swapped" not in variants or not variants["swapped"].any():
+        return variants
+    swapped = variants["swapped"]
+    return variants.assign(
+        ref=variants["ref"].mask(swapped, variants["alt"]),
+        alt=variants["alt"].mask(swapped, variants["ref"]),
+        reference_genome_match=variants["reference_genome_match"].mask(swapped, False),
     )
 
 

@@ -16,7 +16,7 @@ from cisweave.config import ProfileSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.files import atomic_path, sha256
 from cisweave.core.logs import get_logger
-from cisweave.genome.tss import read_tss
+from cisweave.genome.genes import read_genes
 from cisweave.models.folders import WEIGHTS, load_model
 from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.seal.spatial import spatial_features
@@ -63,7 +63,7 @@ def profile_tss(
 
     settings = settings or ProfileSettings()
     loaded = load_model(model, resolve_device(device))
-    genes = read_tss(tss)
+    genes = read_genes(tss)
     shape = (len(genes), settings.bins, len(loaded.spec.outputs))
     with Genome(fasta) as genome, atomic_path(out) as temporary, h5py.File(temporary, "w") as store:
         profile = store.create_dataset("profile", shape, settings.dtype, chunks=(1, *shape[1:]), track_times=False)

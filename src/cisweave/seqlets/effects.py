@@ -30,6 +30,7 @@ MOTIF_EFFECT_COLUMNS: dict[str, str] = {
     "pos": "int64",
     "ref": "str",
     "alt": "str",
+    "swapped": "bool",
     "gene_id": "str",
     "context": "str",
     "effect": "float64",
@@ -46,9 +47,11 @@ MOTIF_EFFECT_COLUMNS: dict[str, str] = {
     "q_value": "float64",
     "seqlet_id": "Int64",
 }
-"""``record, allele`` name the variant, ``context`` and ``effect`` (ln expression, alt - ref) are its strongest;
-``event`` is breaks, makes or none; ``motif`` names the seqlet of the haplotype where it is stronger (unassigned where
-nothing matches); attributions are sums over the called cores (logits of ``track``), 0 where no seqlet was called."""
+"""``record, allele`` name the variant; ``ref, alt`` are those of the genome, and where ``swapped`` the user's file has
+them the other way round: all else is told from the file's REF to its ALT. ``context`` and ``effect`` (ln expression,
+alt - ref) are its strongest; ``event`` is breaks, makes or none; ``motif`` names the seqlet of the haplotype where it
+is stronger (unassigned where nothing matches); attributions are sums over the called cores (logits of ``track``), 0
+where no seqlet was called."""
 
 TEXT = [column for column, kind in MOTIF_EFFECT_COLUMNS.items() if kind == "str"]
 FIRST_EVENT_COLUMN = list(MOTIF_EFFECT_COLUMNS).index("event")
@@ -88,14 +91,27 @@ def motif_effects(
         [{"region_id": region, **strongest_event(over[over.region_id == region])} for region in regions.region_id],
         columns=["region_id", *list(MOTIF_EFFECT_COLUMNS)[FIRST_EVENT_COLUMN:]],
     )
-    strongest = rank_variants(effects)[[*KEY, "context", "effect"]].astype({"record": "Int64", "allele": "Int64"})
+    strongest = rank_variants(effects)[[*KEY, "swapped", "context", "effect"]]
+    strongest = strongest.astype({"record": "Int64", "allele": "Int64"})
     result = regions.merge(strongest, on=KEY, how="left").merge(events, on="region_id")
-    result = typed(result.fillna(dict.fromkeys(TEXT, "")), MOTIF_EFFECT_COLUMNS)
+    result = typed(result.fillna({"swapped": False, **dict.fromkeys(TEXT, "")}), MOTIF_EFFECT_COLUMNS)
+    result = turn_swapped(result)
     result = result.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
     write_tsv(result, out, float_format="%.6g")
     write_receipt(out, inputs=[annotated, loci, *effects], settings={"min_change": MIN_CHANGE})
     logger.info("%s", result.event.value_counts().to_dict())
     return result
+
+
+def turn_swapped(events: pd.DataFrame) -> pd.DataFrame:
+    """Tell the events of swapped alleles from the file's REF, the genome's ALT, to the file's ALT."""
+    here = events["swapped"].to_numpy(dtype=bool)
+    turned = events.copy()
+    turned.loc[here, "event"] = events.loc[here, "event"].replace({"breaks": "makes", "makes": "breaks"})
+    turned.loc[here, "ref_attribution"] = events.loc[here, "alt_attribution"]
+    turned.loc[here, "alt_attribution"] = events.loc[here, "ref_attribution"]
+    turned.loc[here, "attribution_change"] = -events.loc[here, "attribution_change"]
+    return turned
 
 
 def seqlets_over_variants(best: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cisweave.config.sections import LociSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
-from cisweave.genome.table import GENE_COLUMNS, LIFT_COLUMNS, VARIANT_COLUMNS
+from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
 from cisweave.models.folders import SPEC, WEIGHTS, read_spec
 from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.seqlets.table import LOCI_COLUMNS, empty_loci, typed
@@ -89,7 +89,7 @@ def select_loci(
 # --- variants ---------------------------------------------------------------------------------------------------------
 def context_columns(effects: pd.DataFrame) -> list[str]:
     """Columns of an effect table that are contexts: what is not part of the variant table."""
-    known = {*VARIANT_COLUMNS, *LIFT_COLUMNS, *GENE_COLUMNS}
+    known = {*VARIANT_COLUMNS, *GENE_COLUMNS}
     return [column for column in effects.columns if column not in known]
 
 
@@ -101,6 +101,8 @@ def strongest_effects(path: str | Path) -> pd.DataFrame:
         raise CisweaveError("the table of effects has no context column", path=path)
     values = np.nan_to_num(table[contexts].to_numpy(dtype=np.float64))
     strongest = np.abs(values).argmax(axis=1) if len(values) else np.empty(0, dtype=np.int64)
+    if "swapped" not in table:
+        table["swapped"] = False
     return table.assign(
         context=pd.Series([contexts[column] for column in strongest], index=table.index, dtype="str"),
         effect=values[np.arange(len(values)), strongest],
@@ -111,7 +113,7 @@ def rank_variants(paths: Sequence[str | Path]) -> pd.DataFrame:
     """All variants of several effect tables, each once with its strongest context, by falling absolute effect."""
     tables = [strongest_effects(path) for path in paths]
     if not tables:
-        return pd.DataFrame(columns=[*KEY, "chrom", "pos", "ref", "alt", "gene_id", "context", "effect"])
+        return pd.DataFrame(columns=[*KEY, "chrom", "pos", "ref", "alt", "swapped", "gene_id", "context", "effect"])
     ranked = pd.concat(tables, ignore_index=True)
     ranked["strength"] = ranked.effect.abs()
     ranked = ranked.sort_values(["strength", *KEY], ascending=[False, True, True], kind="stable")
@@ -166,7 +168,8 @@ def variant_loci(
     rows = []
     for number, variant in enumerate(variants.itertuples(index=False)):
         first = int(np.abs(changes[number]).argmax())
-        either = np.maximum(probability[number], probability[number] + changes[number])
+        change = -changes[number] if variant.swapped else changes[number]
+        either = np.maximum(probability[number], probability[number] + change)
         others = [track for track in specific_tracks(either, base_rate, settings) if track != first]
         tracks = [first, *others][: settings.tracks_per_locus]
         rows.append(

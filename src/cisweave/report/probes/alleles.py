@@ -122,6 +122,7 @@ def effect_probe(effects: Sequence[pd.DataFrame], chromatin_effects: Sequence[pd
     ----------
     effects, chromatin_effects
         Tables of variants with their effects on expression and on chromatin; those of one context set share a place.
+        Effects of ``swapped`` alleles go from ALT to REF.
     """
     meaning = "largest difference between a written chromatin effect and the one computed independently, probability"
     if len(effects) != len(chromatin_effects):
@@ -129,9 +130,11 @@ def effect_probe(effects: Sequence[pd.DataFrame], chromatin_effects: Sequence[pd
         return Probe("variant_effects", np.nan, MAX_EFFECT_DIFFERENCE, "at most", meaning, {}, reason)
     written, expected = [], []
     for table, changes in zip(effects, chromatin_effects, strict=True):
-        variants = sample(table[["record", "allele", "chrom", "pos", "ref", "alt"]].drop_duplicates(KEY))
+        exchanged = table["swapped"].astype(bool) if "swapped" in table else False
+        places = table[["record", "allele", "chrom", "pos", "ref", "alt"]].assign(swapped=exchanged)
+        variants = sample(places.drop_duplicates(KEY))
         written.append(variants[KEY].merge(changes, on=KEY, how="left")[subject.model.spec.outputs].to_numpy())
-        expected.append(plain_effects(variants, subject))
+        expected.append(np.where(variants[["swapped"]], -1, 1) * plain_effects(variants, subject))
     if not sum(map(len, written)):
         return Probe("variant_effects", np.nan, MAX_EFFECT_DIFFERENCE, "at most", meaning, {"variants": 0}, NOTHING)
     found = np.concatenate(written)

@@ -1,11 +1,11 @@
-"""The strongest variants, and the alleles that were not scored."""
+"""The strongest variants."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from cisweave.report import figures
-from cisweave.report.blocks import Block, Column, Figure, Heading, Table, Text
+from cisweave.report.blocks import Block, Column, Figure, Table
 from cisweave.report.data import ReportData
 
 MOST_VARIANTS = 100
@@ -40,7 +40,7 @@ def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
     shown = table.assign(
         rank=range(1, len(table) + 1),
         place=[f"{chrom}:{pos:,}" for chrom, pos in zip(table.chrom, table.pos, strict=True)],
-        alleles=[f"{shorten(ref)} → {shorten(alt)}" for ref, alt in zip(table.ref, table["alt"], strict=True)],
+        alleles=[change(*row) for row in zip(table.ref, table["alt"], table.swapped, strict=True)],
         event=(event + " " + motif).where(event != "", ""),
         distance=table.dist_to_tss * table.gene_strand.map({"-": -1}).fillna(1),
     )
@@ -63,39 +63,14 @@ def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
     return Table.of(shown, columns, caption, search=True, tall=True)
 
 
+def change(ref: str, alt: str, swapped: bool) -> str:
+    """REF and ALT as the variant file has them, in the letters of the modelled assembly."""
+    before, after = (alt, ref) if swapped else (ref, alt)
+    return f"{shorten(before)} → {shorten(after)}"
+
+
 def shorten(bases: str) -> str:
     """An allele that fits into a column."""
     if len(bases) <= LONGEST_ALLELE:
         return bases
     return f"{bases[: LONGEST_ALLELE - 4]}… ({len(bases)} bp)"
-
-
-def rejects_section(data: ReportData) -> list[Block]:
-    """How many alleles were rejected, where and why."""
-    blocks: list[Block] = []
-    for context_set, summary in data.ledgers.items():
-        balance = (
-            f"{summary['alleles']:,} alleles of {summary['records']:,} records were read: "
-            f"{summary['scored']:,} scored, {summary['rejected']:,} rejected. The books balance."
-        )
-        blocks += [Heading(f"Context set {context_set}"), Text(balance)]
-        if summary["reasons"]:
-            blocks.append(reason_table(summary))
-    return blocks
-
-
-def reason_table(summary: dict[str, dict[str, str]]) -> Table:
-    """Rejected alleles per reason."""
-    explanations = summary.get("explanations", {})
-    frame = pd.DataFrame(
-        [
-            {"reason": reason, "alleles": count, "meaning": explanations.get(reason, "")}
-            for reason, count in summary["reasons"].items()
-        ]
-    ).sort_values(["alleles", "reason"], ascending=[False, True], kind="stable")
-    columns = [
-        Column("reason", "reason", "code"),
-        Column("alleles", "alleles", ",.0f"),
-        Column("meaning", "meaning", "prose"),
-    ]
-    return Table.of(frame, columns, "Rejected alleles by reason.")
