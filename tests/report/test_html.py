@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 
 from cisweave.cli.report import app
 from cisweave.core.errors import CisweaveError
+from cisweave.genome.figures import draw_genome_figures
 from cisweave.report import figures
-from cisweave.report.blocks import Column, Table, Text, cell, number_text
+from cisweave.report.blocks import Column, Figure, Table, Text, Tiles, cell, number_text
 from cisweave.report.data import ReportData
 from cisweave.report.html import ReportFiles, write_report
 from cisweave.report.sections import SECTIONS, Section
+from cisweave.report.sections.genome import percent
 from cisweave.report.sections.variants import shorten
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
+from cisweave.tables.ledger import ledger_rows, write_ledger
 from cisweave.tables.receipts import write_receipt
 
 DEFAULTS: dict[str, Any] = {"str": "x", "int64": 1, "Int64": 1, "float64": 0.5, "bool": True}
@@ -76,7 +79,10 @@ def write_effects(path: Path) -> Path:
             "pos": [1234, 20, 30],
             "ref": ["A", "ACGTACGTACGTACGT", "G"],
             "alt": ["C", "A", "T"],
+            "line": [11, 12, 13],
             "reference_genome_match": True,
+            "swapped": False,
+            "lift_strand": "+",
             "gene_id": ["GENE1", "<b>GENE2</b>", "GENE3"],
             "gene_strand": ["-", "+", "+"],
             "tss": [1000, 10, 10],
@@ -88,6 +94,19 @@ def write_effects(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_parquet(path)
     return path
+
+
+def write_genome(folder: Path, assigned: Path) -> Path:
+    """Figures of the genome room: three of six alleles are left."""
+    steps: dict[str, str | Path] = {"normalize": folder / "normalized.vcf.gz", "closest_tss": assigned}
+    counts = {"in": 6, "kept": 3, "rejected": 3, "reasons": {"ref_mismatch": 1, "duplicate": 2}}
+    write_receipt(steps["normalize"], notes={"alleles": counts})
+    write_receipt(assigned, notes={"alleles": {"in": 3, "kept": 3, "rejected": 0, "reasons": {}}})
+    rejected = pd.read_parquet(assigned).assign(record=[4, 5, 6])
+    codes = pd.Series(["ref_mismatch", "duplicate", "duplicate"])
+    write_ledger([ledger_rows(rejected, "normalize", codes)], folder / "tissue" / "ledger.tsv")
+    draw_genome_figures(steps, [folder / "tissue" / "ledger.tsv"], folder / "figures")
+    return folder / "figures"
 
 
 @pytest.fixture
@@ -121,6 +140,7 @@ def files(tmp_path: Path) -> ReportFiles:
     summary: dict[str, Any] = {"records": 5, "alleles": 6, "scored": 3, "rejected": 3}
     summary |= {"reasons": {"ref_mismatch": 1, "duplicate": 2}, "explanations": {"duplicate": "Seen before."}}
     ledger.write_text(json.dumps(summary))
+    effects = write_effects(tmp_path / "seal" / "tissue" / "effects.parquet")
     qc = tmp_path / "qc.tsv"
     qc.write_text("item_id\tdelta_rel\tstatus\n0\t0.001\tok\n1\t0.5\tdelta\n")
     return ReportFiles(
@@ -130,8 +150,9 @@ def files(tmp_path: Path) -> ReportFiles:
         pretrained=write_model(tmp_path / "seal" / "pretrained", auc=False),
         models=[write_model(tmp_path / "seal" / "tissue" / "model", auc=False)],
         evaluations=[write_evaluation(tmp_path / "eval" / "tissue" / "evaluation.tsv", ["cortex", "liver"])],
-        effects=[write_effects(tmp_path / "seal" / "tissue" / "effects.parquet")],
+        effects=[effects],
         ledgers=[ledger],
+        genome=write_genome(tmp_path / "genome", effects),
         qc=qc,
         annotated=[database / "annotated.parquet"],
         motif_effects=[database / "motif_effects.tsv"],
@@ -200,8 +221,9 @@ def test_what_the_page_says(files: ReportFiles, tmp_path: Path) -> None:
         "breaks CTCF",
         "chr4:1,234",
         "ACGTACGT… (16 bp)",
-        "Seen before.",
-        "6 alleles of 5 records were read: 3 scored, 3 rejected",
+        "The same allele came earlier in the file.",
+        "Context set tissue: 6 alleles of 5 records were read, 3 scored, 3 rejected. The books balance.",
+        "of 6 read; 3 genes",
         "2 of 3 seqlets have a name",
         "1 of 2 attributed windows pass",
         "GENE1 changes by −0.50 (ln expression) in liver",
@@ -267,6 +289,59 @@ def test_the_truth_check_has_lights(tmp_path: Path) -> None:
     assert text.count('<div class="tile good">') == 3
     assert "not a number" in text
     assert '<span class="light bad">failed</span>' in text
+
+
+def genome_blocks(files: ReportFiles) -> list[Any]:
+    """What the section on the genome room holds."""
+    return list(next(section for section in SECTIONS if section.key == "genome").build(ReportData(files)))
+
+
+def test_equal_ledgers_are_shown_once(files: ReportFiles, tmp_path: Path) -> None:
+    names = ["tissue", "cell", "organ"]
+    summary = json.loads(files.ledgers[0].read_text())
+    other = summary | {"scored": 2, "rejected": 4}
+    for name, content in zip(names, (summary, summary, other), strict=True):
+        path = tmp_path / name / "ledger.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(content))
+    files = ReportFiles(ledgers=[tmp_path / name / "ledger.json" for name in names])
+    blocks = genome_blocks(files)
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert [text.partition(":")[0] for text in texts] == ["Context sets tissue and cell alike", "Context set organ"]
+    tables = [block for block in blocks if isinstance(block, Table)]
+    assert [[cell.text for cell in row] for row in tables[0].rows] == [
+        ["duplicate", "2", "Seen before."],
+        ["ref_mismatch", "1", "–"],
+    ]
+    assert len(tables) == 2
+
+
+def test_the_genome_section_shows_the_figures_of_the_room(files: ReportFiles) -> None:
+    blocks = genome_blocks(files)
+    pictures = [block for block in blocks if isinstance(block, Figure)]
+    folder = files.genome
+    assert folder is not None
+    assert [block.png for block in pictures] == [
+        (folder / f"{name}.png").read_bytes() for name in ("flow", "rejects", "alleles", "distance", "contigs")
+    ]
+    assert all(block.alt and block.caption for block in pictures)
+    tile = {tile.label: tile.value for block in blocks if isinstance(block, Tiles) for tile in block.tiles}
+    assert tile == {
+        "Alleles with a gene": "3",
+        "REF is the genome's": "100 %",
+        "Swapped": "0",
+        "Reverse-complemented": "0",
+        "Distance to TSS": "20 bp",
+    }
+    contigs = next(block for block in blocks if isinstance(block, Table) and block.columns[0].name == "contig")
+    assert [column.label for column in contigs.columns] == [
+        *("contig", "alleles", "SNV", "deletion", "swapped", "reverse-complemented")
+    ]
+    assert [[cell.text for cell in row] for row in contigs.rows] == [["chr4", "3", "2", "1", "0", "0"]]
+
+
+def test_a_share_is_whole_only_where_nothing_is_missing() -> None:
+    assert [percent(share) for share in (1.0, 0.999999, 0.75, 0.0)] == ["100 %", "99.99 %", "75 %", "0 %"]
 
 
 def test_the_command_takes_what_there_is(files: ReportFiles, tmp_path: Path) -> None:

@@ -109,6 +109,9 @@ def html(
         Many, typer.Option(help="Variant effects (Parquet: alt - ref, ln expression); once per context set.")
     ] = None,
     ledger: Annotated[Many, typer.Option(help="Summary of a reject ledger (JSON); once per context set.")] = None,
+    genome_figures: Annotated[
+        Path | None, typer.Option(help="Folder of the genome room's figures and tables (rule genome_figures).")
+    ] = None,
     qc: Annotated[Path | None, typer.Option(help="Quality of the attributions (TSV).")] = None,
     annotated: Annotated[Many, typer.Option(help="Annotated seqlets (Parquet); once per motif database.")] = None,
     motif_effects: Annotated[Many, typer.Option(help="Motif effects (TSV); once per motif database.")] = None,
@@ -134,6 +137,7 @@ def html(
         evaluations=evaluation or [],
         effects=effects or [],
         ledgers=ledger or [],
+        genome=genome_figures,
         qc=qc,
         annotated=annotated or [],
         motif_effects=motif_effects or [],

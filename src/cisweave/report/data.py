@@ -13,6 +13,7 @@ import yaml
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, read_json
+from cisweave.genome.figures import TABLES
 from cisweave.models.folders import HISTORY, METRICS, SPEC
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
@@ -35,6 +36,8 @@ class ReportFiles:
         Model folders; ``models`` are the fine-tuned ones.
     evaluations, effects, ledgers
         Per context set (the name of the folder a file stands in; of the folder above for a ``model`` folder).
+    genome
+        Folder of the genome room's figures and tables.
     qc
         Quality of the attributions.
     annotated, motif_effects, logos
@@ -51,6 +54,7 @@ class ReportFiles:
     evaluations: Sequence[Path] = field(default_factory=list)
     effects: Sequence[Path] = field(default_factory=list)
     ledgers: Sequence[Path] = field(default_factory=list)
+    genome: Path | None = None
     qc: Path | None = None
     annotated: Sequence[Path] = field(default_factory=list)
     motif_effects: Sequence[Path] = field(default_factory=list)
@@ -69,7 +73,8 @@ class ReportFiles:
         ):
             for path in paths:
                 yield f"{name}, {path.parent.name}", path
-        for name, single in (("attribution quality", self.qc), ("truth check", self.truth)):
+        counts = None if self.genome is None else self.genome / "summary.tsv"
+        for name, single in (("allele counts", counts), ("attribution quality", self.qc), ("truth check", self.truth)):
             if single is not None:
                 yield name, single
 
@@ -84,7 +89,8 @@ class ReportFiles:
         models = [folder / SPEC for folder in self.model_folders().values()]
         single = [path for path in (self.qc, self.truth) if path is not None]
         many = (self.evaluations, self.effects, self.ledgers, self.annotated, self.motif_effects, self.logos)
-        return [*models, *(path for paths in many for path in paths), *single]
+        counts = [] if self.genome is None else [self.genome / f"{name}.tsv" for name in TABLES]
+        return [*models, *counts, *(path for paths in many for path in paths), *single]
 
 
 class ReportData:
@@ -156,6 +162,12 @@ class ReportData:
     def ledgers(self) -> dict[str, dict[str, Any]]:
         """Summary of the reject ledger per context set."""
         return {path.parent.name: read_json(path) for path in self.files.ledgers}
+
+    @cached_property
+    def genome(self) -> dict[str, pd.DataFrame]:
+        """Tables of the genome room by name; none where its figures are not given."""
+        folder = self.files.genome
+        return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in TABLES}
 
     @cached_property
     def logos(self) -> list[tuple[Path, dict[str, Any]]]:

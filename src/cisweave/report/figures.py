@@ -1,71 +1,19 @@
-"""Figures of the page: one style, PNG bytes that depend on nothing but the data."""
+"""Figures that are drawn for the page alone."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from cisweave.core.figures import BLUE, ORANGE, RED, SOFT, TEAL, panels, png
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-DPI = 150
-INK, SOFT, GRID = "#1c2430", "#6b7685", "#e4e8ee"
-BLUE, ORANGE, TEAL, RED, VIOLET = "#2f6fb2", "#d9822b", "#2a9d8f", "#c8453c", "#7b5ea7"
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 8.5,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "text.color": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
-
-
-@contextmanager
-def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with ``rows`` x ``columns`` axes, in inches, in the page's style."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False, **options)
-        yield figure, list(axes.ravel())
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG, without the writer's name or any date."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def grid_shape(count: int, columns: int) -> tuple[int, int]:

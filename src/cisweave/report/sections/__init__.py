@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from cisweave.report.blocks import Block, Content
 from cisweave.report.data import ReportData
 from cisweave.report.sections.expression import expression_section
+from cisweave.report.sections.genome import genome_section
 from cisweave.report.sections.motifs import logos_section, motifs_section
 from cisweave.report.sections.overview import overview_section, run_section
 from cisweave.report.sections.training import training_section
 from cisweave.report.sections.truth import truth_section
-from cisweave.report.sections.variants import rejects_section, variants_section
+from cisweave.report.sections.variants import variants_section
 
 Builder = Callable[[ReportData], Sequence[Block]]
 
@@ -33,12 +34,12 @@ class Section:
 SECTIONS = [
     Section("overview", "At a glance", overview_section),
     Section("truth", "Truth check", truth_section),
+    Section("genome", "Genome", genome_section),
     Section("expression", "Expression", expression_section),
     Section("variants", "Top variants", variants_section),
     Section("logos", "Logos", logos_section),
     Section("motifs", "Motifs", motifs_section),
     Section("training", "Training", training_section),
-    Section("rejects", "Reject ledger", rejects_section),
     Section("run", "What was run", run_section),
 ]
 
