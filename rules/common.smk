@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, the names in it, wildcard constraints, final targets.
 # Checks and look-ups are cisweave.workflow's; this file only hands them to the rules.
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ pathvars:
 wildcard_constraints:
     context_set="|".join(RUN.contexts),
     database="|".join(RUN.databases),
+    product="|".join(map(re.escape, RUN.resources)) or "(?!)",
 
 
 def megabytes(base):

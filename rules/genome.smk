@@ -1,19 +1,70 @@
-# The genome room: variants onto the modelled assembly and to their genes; sequences out of it.
-# IN VCF, FASTA, chain, TSS BED   OUT variant tables, reject ledgers, sequences
+# The genome room: public files; variants onto the modelled assembly and to their genes; sequences out of it.
+# IN VCF, FASTA, chain, genes   OUT VCFs, variant table, reject ledgers, sequences
 
 
-rule genome_variants:
-    """Read the VCF as one row per alternative allele, check REF, and write down what is rejected and why."""
+rule genome_fetch:
+    """Download, check and unpack a file of the catalogue that the configuration names; one that is there is kept."""
+    output:
+        update("resources/{product}"),
+    log:
+        "<results>/logs/genome/fetch/{product}.log",
+    benchmark:
+        "<results>/benchmarks/genome/fetch/{product}.tsv"
+    localrule: True
+    conda:
+        "../envs/genome.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=minutes(720),
+    params:
+        version=VERSIONS["genome"],
+        name=lambda wildcards: RUN.resources[wildcards.product],
+        settings=RUN.settings("genome.fetch"),
+    message:
+        "Fetching {wildcards.product}"
+    shell:
+        "cisweave genome fetch {params.name:q} --folder resources --settings {params.settings:q} > {log:q} 2>&1"
+
+
+rule genome_genes:
+    """Bring the genes of any file into one form: a BED with one transcription start site (TSS) per gene."""
+    input:
+        genes=lookup(dpath="genome/tss", within=config),
+    output:
+        tss="<results>/genome/tss.bed",
+    log:
+        "<results>/logs/genome/genes/all.log",
+    benchmark:
+        "<results>/benchmarks/genome/genes/all.tsv"
+    conda:
+        "../envs/genome.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes(4000),
+        runtime=minutes(60),
+    params:
+        version=VERSIONS["genome"],
+        settings=RUN.settings("genome.genes"),
+    message:
+        "Reading the genes"
+    shell:
+        "cisweave genome genes --genes {input.genes:q} --out {output.tss:q} --settings {params.settings:q} > {log:q} 2>&1"
+
+
+rule genome_normalize:
+    """Read the VCF as one record per alternative allele, check REF, left-align, and write down what is rejected."""
     input:
         vcf=lookup(dpath="genome/vcf", within=config) or [],
         fasta=RUN.vcf_fasta,
     output:
-        variants="<results>/genome/variants.parquet",
-        rejected="<results>/genome/rejected/variants.tsv",
+        vcf="<results>/genome/normalized.vcf.gz",
+        index="<results>/genome/normalized.vcf.gz.csi",
+        rejects="<results>/genome/rejects/normalize.tsv",
     log:
-        "<results>/logs/genome/variants/all.log",
+        "<results>/logs/genome/normalize/all.log",
     benchmark:
-        "<results>/benchmarks/genome/variants/all.tsv"
+        "<results>/benchmarks/genome/normalize/all.tsv"
     conda:
         "../envs/genome.yaml"
     threads: 1
@@ -26,19 +77,21 @@ rule genome_variants:
     message:
         "Reading the variants"
     shell:
-        "cisweave genome variants --vcf {input.vcf:q} --fasta {input.fasta:q} --out {output.variants:q}"
-        " --rejected {output.rejected:q} --settings {params.settings:q} > {log:q} 2>&1"
+        "cisweave genome normalize --vcf {input.vcf:q} --fasta {input.fasta:q} --out {output.vcf:q}"
+        " --rejects {output.rejects:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule genome_liftover:
     """Move the variants to the modelled assembly and check their alleles against it."""
     input:
-        variants=rules.genome_variants.output.variants,
+        vcf=rules.genome_normalize.output.vcf,
         chain=lookup(dpath="genome/chain", within=config) or [],
         fasta=lookup(dpath="genome/fasta", within=config),
+        source_fasta=lookup(dpath="genome/vcf_fasta", within=config) or [],
     output:
-        lifted="<results>/genome/lifted.parquet",
-        rejected="<results>/genome/rejected/liftover.tsv",
+        vcf="<results>/genome/lifted.vcf.gz",
+        index="<results>/genome/lifted.vcf.gz.csi",
+        rejects="<results>/genome/rejects/liftover.tsv",
     log:
         "<results>/logs/genome/liftover/all.log",
     benchmark:
@@ -51,29 +104,33 @@ rule genome_liftover:
         runtime=minutes(60),
     params:
         version=VERSIONS["genome"],
+        settings=RUN.settings("genome.liftover"),
+        source_fasta=each("--source-fasta", "source_fasta"),
     message:
         "Moving the variants to the modelled assembly"
     shell:
-        "cisweave genome liftover --variants {input.variants:q} --chain {input.chain:q} --fasta {input.fasta:q}"
-        " --out {output.lifted:q} --rejected {output.rejected:q} > {log:q} 2>&1"
+        "cisweave genome liftover --vcf {input.vcf:q} --chain {input.chain:q} --fasta {input.fasta:q}"
+        " {params.source_fasta:q} --out {output.vcf:q} --rejects {output.rejects:q} --settings {params.settings:q}"
+        " > {log:q} 2>&1"
 
 
-rule genome_closest:
+rule genome_closest_tss:
     """Give each variant the gene whose transcription start site (TSS) is closest, within reach."""
     input:
-        variants=branch(
+        vcf=branch(
             lookup(dpath="genome/chain", within=config),
-            then="<results>/genome/lifted.parquet",
-            otherwise="<results>/genome/variants.parquet",
+            then="<results>/genome/lifted.vcf.gz",
+            otherwise="<results>/genome/normalized.vcf.gz",
         ),
-        tss=lookup(dpath="genome/tss", within=config),
+        genes=rules.genome_genes.output.tss,
+        pairs=lookup(dpath="genome/pairs", within=config) or [],
     output:
         assigned="<results>/genome/assigned.parquet",
-        rejected="<results>/genome/rejected/closest.tsv",
+        rejects="<results>/genome/rejects/closest_tss.tsv",
     log:
-        "<results>/logs/genome/closest/all.log",
+        "<results>/logs/genome/closest-tss/all.log",
     benchmark:
-        "<results>/benchmarks/genome/closest/all.tsv"
+        "<results>/benchmarks/genome/closest-tss/all.tsv"
     conda:
         "../envs/genome.yaml"
     threads: 1
@@ -83,23 +140,24 @@ rule genome_closest:
     params:
         version=VERSIONS["genome"],
         settings=RUN.settings("genome.closest"),
+        pairs=each("--pairs", "pairs"),
     message:
         "Finding the closest TSS of each variant"
     shell:
-        "cisweave genome closest --variants {input.variants:q} --tss {input.tss:q} --out {output.assigned:q}"
-        " --rejected {output.rejected:q} --settings {params.settings:q} > {log:q} 2>&1"
+        "cisweave genome closest-tss --vcf {input.vcf:q} --genes {input.genes:q} {params.pairs:q}"
+        " --out {output.assigned:q} --rejects {output.rejects:q} --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule genome_ledger:
     """Bring all rejected alleles together and prove that alleles read = alleles scored + alleles rejected."""
     input:
         vcf=lookup(dpath="genome/vcf", within=config) or [],
-        variants="<results>/genome/variants.parquet",
-        rejected=[
-            "<results>/genome/rejected/variants.tsv",
-            *(["<results>/genome/rejected/liftover.tsv"] if RUN.config.genome.chain else []),
-            "<results>/genome/rejected/closest.tsv",
-            "<results>/seal/{context_set}/rejected.tsv",
+        variants="<results>/genome/normalized.vcf.gz",
+        rejects=[
+            "<results>/genome/rejects/normalize.tsv",
+            *(["<results>/genome/rejects/liftover.tsv"] if RUN.config.genome.chain else []),
+            "<results>/genome/rejects/closest_tss.tsv",
+            "<results>/seal/{context_set}/rejects.tsv",
         ],
         scored="<results>/seal/{context_set}/effects.parquet",
     output:
@@ -117,11 +175,11 @@ rule genome_ledger:
         runtime=minutes(60),
     params:
         version=VERSIONS["genome"],
-        rejected=each("--rejected", "rejected"),
+        rejects=each("--rejects", "rejects"),
     message:
         "Balancing the books of {wildcards.context_set}"
     shell:
-        "cisweave genome ledger --variants {input.variants:q} {params.rejected:q} --scored {input.scored:q}"
+        "cisweave genome ledger --variants {input.variants:q} {params.rejects:q} --scored {input.scored:q}"
         " --vcf {input.vcf:q} --out {output.ledger:q} --summary {output.summary:q} > {log:q} 2>&1"
 
 
@@ -149,3 +207,52 @@ rule genome_extract:
     shell:
         "cisweave genome extract --fasta {input.fasta:q} --loci {input.loci:q} --out {output.sequences:q}"
         " > {log:q} 2>&1"
+
+
+rule genome_figures:
+    """Draw what became of the alleles, and write the tables behind the figures."""
+    input:
+        script=f"{SCRIPTS}/genome_figures.py",
+        normalized="<results>/genome/normalized.vcf.gz",
+        lifted="<results>/genome/lifted.vcf.gz" if RUN.config.genome.chain else [],
+        assigned="<results>/genome/assigned.parquet",
+        ledgers=expand("<results>/genome/{context_set}/ledger.tsv", context_set=RUN.scored_sets),
+    output:
+        summary="<results>/genome/figures/summary.tsv",
+        tables=expand(
+            "<results>/genome/figures/{name}.tsv",
+            name=["flow", "rejects", "classes", "lengths", "distance", "contigs"],
+        ),
+        figures=expand(
+            "<results>/genome/figures/{name}.{kind}",
+            name=["flow", "rejects", "alleles", "distance", "contigs"],
+            kind=["png", "svg"],
+        ),
+    log:
+        "<results>/logs/genome/figures/all.log",
+    benchmark:
+        "<results>/benchmarks/genome/figures/all.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes(4000),
+        runtime=minutes(60),
+    params:
+        version=VERSIONS["genome"],
+        lifted=each("--lifted", "lifted"),
+        ledgers=each("--ledger", "ledgers"),
+        out=subpath(output.summary, parent=True),
+    message:
+        "Drawing what became of the alleles"
+    shell:
+        "python {input.script:q} --normalized {input.normalized:q} {params.lifted:q} --assigned {input.assigned:q}"
+        " {params.ledgers:q} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule figures_genome:
+    """All figures of the genome room; nothing where no variants are scored."""
+    input:
+        rules.genome_figures.output if RUN.scored_sets else [],
+    message:
+        "The figures of the genome room are in place"

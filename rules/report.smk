@@ -103,6 +103,8 @@ rule report_html:
         evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.contexts),
         effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
         ledgers=expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets),
+        genome=rules.genome_figures.output.summary if RUN.scored_sets else [],
+        genome_files=rules.genome_figures.output if RUN.scored_sets else [],
         qc=rules.seqlets_attribute.output.qc,
         annotated=expand("<results>/seqlets/{database}/annotated.parquet", database=RUN.databases),
         motif_effects=expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases),
@@ -131,6 +133,7 @@ rule report_html:
         evaluations=each("--evaluation", "evaluations"),
         effects=each("--effects", "effects"),
         ledgers=each("--ledger", "ledgers"),
+        genome=each("--genome-figures", "genome", folder=True),
         annotated=each("--annotated", "annotated"),
         motif_effects=each("--motif-effects", "motif_effects"),
         logos=each("--logos", "logos"),
@@ -140,5 +143,5 @@ rule report_html:
     shell:
         "cisweave report html --out {output.report:q} --run {params.run:q} --config {params.config:q}"
         " --chromatin {params.chromatin:q} --pretrained {params.pretrained:q} {params.models:q}"
-        " {params.evaluations:q} {params.effects:q} {params.ledgers:q} --qc {input.qc:q} {params.annotated:q}"
-        " {params.motif_effects:q} {params.logos:q} {params.truth:q} > {log:q} 2>&1"
+        " {params.evaluations:q} {params.effects:q} {params.ledgers:q} {params.genome:q} --qc {input.qc:q}"
+        " {params.annotated:q} {params.motif_effects:q} {params.logos:q} {params.truth:q} > {log:q} 2>&1"

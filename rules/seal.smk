@@ -43,7 +43,7 @@ rule seal_profile_tss:
     """Predict the chromatin profile around every TSS and its spatial features."""
     input:
         fasta=lookup(dpath="genome/fasta", within=config),
-        tss=lookup(dpath="genome/tss", within=config),
+        tss=rules.genome_genes.output.tss,
         weights=rules.seal_train_chromatin.output.weights,
         spec=rules.seal_train_chromatin.output.spec,
     output:
@@ -184,7 +184,7 @@ rule seal_evaluate:
 rule seal_predict:
     """Score every variant in all contexts of a set, by nine windows on both strands."""
     input:
-        variants=rules.genome_closest.output.assigned,
+        variants=rules.genome_closest_tss.output.assigned,
         fasta=lookup(dpath="genome/fasta", within=config),
         profiles=rules.seal_profile_tss.output.profiles,
         chromatin=rules.seal_train_chromatin.output.weights,
@@ -195,7 +195,7 @@ rule seal_predict:
         effects="<results>/seal/{context_set}/effects.parquet",
         tsv="<results>/seal/{context_set}/effects.tsv",
         chromatin="<results>/seal/{context_set}/chromatin_effects.parquet",
-        rejected="<results>/seal/{context_set}/rejected.tsv",
+        rejects="<results>/seal/{context_set}/rejects.tsv",
     log:
         "<results>/logs/seal/predict/{context_set}.log",
     benchmark:
@@ -218,5 +218,5 @@ rule seal_predict:
     shell:
         "cisweave seal predict --variants {input.variants:q} --fasta {input.fasta:q} --profiles {input.profiles:q}"
         " --chromatin {params.chromatin:q} --model {params.model:q} --out {output.effects:q} --tsv {output.tsv:q}"
-        " --chromatin-effects {output.chromatin:q} --rejected {output.rejected:q} --settings {params.settings:q}"
+        " --chromatin-effects {output.chromatin:q} --rejects {output.rejects:q} --settings {params.settings:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -212,3 +212,12 @@ rule seqlets_logos:
         "python {input.script:q} --attributions {input.attributions:q} --annotated {input.annotated:q}"
         " --loci {input.loci:q} --motif-effects {input.motif_effects:q} --out {output.folder:q}"
         " --index {output.index:q} > {log:q} 2>&1"
+
+
+rule figures_seqlets:
+    """All figures of the seqlets room."""
+    input:
+        expand("<results>/seqlets/{database}/logos.json", database=RUN.databases),
+        expand("<results>/seqlets/{database}/logos", database=RUN.databases),
+    message:
+        "The figures of the seqlets room are in place"

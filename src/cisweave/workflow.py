@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cisweave.config.check import check_run
+from cisweave.config.check import check_run, input_files
 from cisweave.config.load import load_config, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
+from cisweave.genome.resources.catalogue import read_catalogue, resource_at
 from cisweave.simulate import layout
 
+RESOURCES = Path("resources")
+"""Where fetched files are placed."""
+
 #: Raised when the outputs of a room's rules change their meaning; a change re-runs them.
-VERSIONS = {"simulate": 1, "genome": 1, "seal": 1, "seqlets": 1, "report": 1}
+VERSIONS = {"simulate": 1, "genome": 2, "seal": 2, "seqlets": 2, "report": 2}
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,14 @@ class Run:
         Context set -> contexts.
     databases
         Name -> motif database.
+    resources
+        File in ``resources/`` -> name in the catalogue, of those input files that can be fetched.
     """
 
     config: Config
     contexts: dict[str, list[str]]
     databases: dict[str, MotifDatabase]
+    resources: dict[str, str]
 
     @property
     def folder(self) -> Path:
@@ -121,8 +128,21 @@ def open_run(config: Mapping[str, Any]) -> Run:
     files = world_files(checked)
     folder = world_folder(checked)
     columns = {folder / f"expression/{name}.tsv": contexts for name, contexts in layout.CONTEXTS.items()}
-    contexts, databases = check_run(checked, files, columns if files else {})
-    return Run(checked, contexts, databases)
+    resources = fetchable(checked)
+    made = [*files, *(path for path in map(RESOURCES.joinpath, resources) if not path.is_file())]
+    contexts, databases = check_run(checked, made, columns if files else {})
+    return Run(checked, contexts, databases, resources)
+
+
+def fetchable(config: Config) -> dict[str, str]:
+    """Input files of the configuration that the catalogue knows: file in ``resources/`` -> name in the catalogue."""
+    catalogue = read_catalogue(config.genome.fetch.catalogue)
+    found = {path: resource_at(path, RESOURCES, catalogue) for path in input_files(config).values()}
+    return {
+        resource.product: resource.name
+        for path, resource in found.items()
+        if resource is not None and path == RESOURCES / resource.product
+    }
 
 
 def world_folder(config: Config) -> Path:

@@ -18,8 +18,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def variants(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
-    words = {"vcf": "a.vcf", "fasta": "genome.fa", "out": "v.tsv", "rejected": "r.tsv"} | options
-    command = [sys.executable, "-m", "cisweave", "genome", "variants"]
+    words = {"vcf": "a.vcf", "fasta": "genome.fa", "out": "v.tsv", "rejects": "r.tsv"} | options
+    command = [sys.executable, "-m", "cisweave", "genome", "normalize"]
     command += [word for name, value in words.items() for word in (f"--{name}", value)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ)
 
@@ -28,7 +28,7 @@ def variants(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
     ("options", "message"),
     [
         ({"out": "a.vcf"}, "a.vcf: --out and --vcf are the same file; give each its own"),
-        ({"rejected": "./v.tsv"}, "--rejected and --out are the same file"),
+        ({"rejects": "./v.tsv"}, "--rejects and --out are the same file"),
         ({"out": "."}, "--out is a folder; write the name of a file"),
         ({"out": "genome.fa/v.tsv"}, "--out cannot stand below a file"),
         ({"fasta": "."}, "this is a folder; write the path of a file"),
@@ -48,7 +48,7 @@ def test_a_table_that_is_cut_off(folder: Path) -> None:
     whole = (folder / "v.tsv.gz").read_bytes()
     (folder / "cut.tsv.gz").write_bytes(whole[: len(whole) // 2])
     command = [sys.executable, "-m", "cisweave", "genome", "ledger", "--variants", "cut.tsv.gz", "--scored", "v.tsv.gz"]
-    command += ["--rejected", "r.tsv", "--out", "l.tsv", "--summary", "l.json"]
+    command += ["--rejects", "r.tsv", "--out", "l.tsv", "--summary", "l.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "cut.tsv.gz: this is not a tab-separated table with a header, or it is cut off" in done.stderr
+    assert "cut.tsv.gz: the end marker of bgzip is absent, so this file is probably truncated" in done.stderr

@@ -208,6 +208,6 @@ def test_names_that_would_clash_are_refused(tmp_path: Path, name: str, context: 
 
 
 def test_reserved_contexts_are_the_columns_of_the_variant_table() -> None:
-    from cisweave.genome.table import GENE_COLUMNS, LIFT_COLUMNS, VARIANT_COLUMNS
+    from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
 
-    assert {*VARIANT_COLUMNS, *LIFT_COLUMNS, *GENE_COLUMNS} == RESERVED_CONTEXTS
+    assert {*VARIANT_COLUMNS, *GENE_COLUMNS} == RESERVED_CONTEXTS

@@ -39,16 +39,16 @@ def world(tmp_path: Path, write_fasta: Callable[..., Path], write_vcf: Callable[
 
 def walk(world: Path, settings: str = '{"max_distance": 20}') -> dict[str, object]:
     steps = [
-        ["variants", "--vcf", world / "variants.vcf", "--fasta", world / "s.fa", "--out", world / "v.parquet"],
-        ["liftover", "--variants", world / "v.parquet", "--chain", world / "s.chain", "--fasta", world / "t.fa"],
-        ["closest", "--variants", world / "l.parquet", "--tss", world / "tss.bed", "--settings", settings],
+        ["normalize", "--vcf", world / "variants.vcf", "--fasta", world / "s.fa", "--out", world / "v.vcf.gz"],
+        ["liftover", "--vcf", world / "v.vcf.gz", "--chain", world / "s.chain", "--fasta", world / "t.fa"],
+        ["closest-tss", "--vcf", world / "l.vcf.gz", "--genes", world / "tss.bed", "--settings", settings],
     ]
-    steps[1] += ["--out", world / "l.parquet"]
+    steps[1] += ["--out", world / "l.vcf.gz"]
     steps[2] += ["--out", world / "a.parquet"]
     for number, step in enumerate(steps):
-        assert run(*step, "--rejected", world / f"r{number}.tsv").exit_code == 0
-    rejected = [word for number in range(3) for word in ("--rejected", world / f"r{number}.tsv")]
-    ledger = ["ledger", "--variants", world / "v.parquet", *rejected, "--scored", world / "a.parquet"]
+        assert run(*step, "--rejects", world / f"r{number}.tsv").exit_code == 0
+    rejected = [word for number in range(3) for word in ("--rejects", world / f"r{number}.tsv")]
+    ledger = ["ledger", "--variants", world / "v.vcf.gz", *rejected, "--scored", world / "a.parquet"]
     done = run(*ledger, "--out", world / "l.tsv", "--summary", world / "l.json", "--vcf", world / "variants.vcf")
     assert done.exit_code == 0
     return json.loads((world / "l.json").read_text())
@@ -57,12 +57,12 @@ def walk(world: Path, settings: str = '{"max_distance": 20}') -> dict[str, objec
 def test_verbs_in_a_row(world: Path) -> None:
     summary = walk(world)
     assert summary["alleles"] == 12
-    assert summary["stages"] == {"closest": 3, "liftover": 1, "variants": 6}
+    assert summary["stages"] == {"closest_tss": 3, "liftover": 1, "normalize": 6}
     assert summary["reasons"] == {"lift_unmapped": 1, "symbolic_allele": 6, "too_far_from_tss": 3}
     assigned = read_table(world / "a.parquet")
     columns = ["source_pos", "pos", "lift_strand", "gene_id", "dist_to_tss"]
     assert assigned[columns].values.tolist() == [[28, 28, "+", "g1", -2], [75, 106, "-", "g2", 6]]
-    for name in ("v.parquet", "l.parquet", "a.parquet", "l.tsv"):
+    for name in ("v.vcf.gz", "l.vcf.gz", "a.parquet", "l.tsv"):
         assert (world / f"{name}.receipt.json").exists()
     extract = ["extract", "--fasta", world / "t.fa", "--variants", world / "a.parquet", "--window", 30]
     assert run(*extract, "--out", world / "x.h5").exit_code == 0
@@ -86,9 +86,9 @@ def test_settings_are_checked(world: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "phrases"),
     [
-        ("variants", ["(POS 1-based)", "max_allele_length in bases"]),
+        ("normalize", ["(POS 1-based)", "max_allele_length in bases"]),
         ("liftover", ["(positions 1-based)", "UCSC chain"]),
-        ("closest", ["(0-based half-open)", "dist_to_tss = pos - tss in bases"]),
+        ("closest-tss", ["tss (1-based)", "dist_to_tss = pos - tss in bases"]),
         ("ledger", ["alleles read = alleles scored + alleles rejected"]),
         ("extract", ["(0-based half-open, one length)", "A 0, C 1, G 2, T 3"]),
     ],

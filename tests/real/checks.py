@@ -18,14 +18,14 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from cisweave.config import ClosestSettings, VariantSettings
+from cisweave.config import ClosestSettings, ExtractSettings, VariantSettings
 from cisweave.core.files import read_json
 from cisweave.genome.closest import PROGRAM, assign_closest, closest_tss
 from cisweave.genome.extract import extract_sequences
 from cisweave.genome.ledger import balance_ledger
+from cisweave.genome.normalize import normalize_variants, read_variants
 from cisweave.genome.table import read_variant_table
 from cisweave.genome.tss import read_tss
-from cisweave.genome.variants import normalise_variants, read_variants
 from cisweave.sequence.onehot import decode
 from cisweave.tables.frames import read_table, write_parquet
 
@@ -49,9 +49,9 @@ def data_folder() -> tuple[Path | None, str]:
     return folder, ""
 
 
-def closest_methods() -> list[Literal["bedops", "internal"]]:
+def closest_engines() -> list[Literal["bedops", "builtin"]]:
     """The searches that can run here."""
-    return ["bedops", "internal"] if shutil.which(PROGRAM) else ["internal"]
+    return ["bedops", "builtin"] if shutil.which(PROGRAM) else ["builtin"]
 
 
 def seal_check(folder: Path) -> dict[str, Any]:
@@ -63,20 +63,20 @@ def seal_check(folder: Path) -> dict[str, Any]:
     -------
     dict
         ``seal_rows``: rows given; ``seal_rows_equal``: rows equal to the published ones in order and in all of the
-        first seven columns, by the worst of the searches in ``seal_methods``.
+        first seven columns, by the worst of the searches in ``seal_engines``.
     """
     published = read_table(folder / SEAL_TABLE).iloc[:, :7]
     variants, _ = read_variants(folder / SEAL_VCF)
     rows, equal = [], []
-    for method in closest_methods():
-        assigned, _ = assign_closest(variants, read_tss(folder / TSS), ClosestSettings(method=method))
+    for engine in closest_engines():
+        assigned, _ = assign_closest(variants, read_tss(folder / TSS), ClosestSettings(engine=engine))
         rows.append(len(assigned))
         same_length = len(assigned) == len(published)
         same = (
             assigned[list(published)].astype(str).to_numpy() == published.astype(str).to_numpy() if same_length else 0
         )
         equal.append(int(np.sum(np.all(same, axis=-1))))
-    return {"seal_rows": max(rows), "seal_rows_equal": min(equal), "seal_methods": closest_methods()}
+    return {"seal_rows": max(rows), "seal_rows_equal": min(equal), "seal_engines": closest_engines()}
 
 
 def chr20_check(folder: Path) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def chr20_check(folder: Path) -> dict[str, Any]:
     dict
         ``chr20_records`` and ``chr20_in`` (alleles), counted by plain reading; ``chr20_scored``: alleles near a TSS
         whose two sequences were extracted and hold REF and ALT; ``chr20_rejected`` and ``chr20_reasons``; and
-        ``chr20_methods_equal``: whether BEDOPS (where present) and the in-process search assign the same.
+        ``chr20_engines_equal``: whether BEDOPS (where present) and the built-in search assign the same.
     """
     records, alleles = count_plainly(folder / CHR20_VCF)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        variants, rejected = work / "variants.parquet", work / "rejected.tsv"
-        normalise_variants(folder / CHR20_VCF, variants, rejected, folder / HG19, VariantSettings())
+        variants, rejected = work / "normalized.vcf.gz", work / "rejected.tsv"
+        normalize_variants(folder / CHR20_VCF, variants, rejected, folder / HG19, VariantSettings())
         tables = []
-        for method in closest_methods():
-            settings = ClosestSettings(method=method)
+        for engine in closest_engines():
+            settings = ClosestSettings(engine=engine)
             closest_tss(variants, folder / TSS, work / "assigned.parquet", work / "far.tsv", settings)
             tables.append((read_variant_table(work / "assigned.parquet"), (work / "far.tsv").read_bytes()))
         (assigned, far), (other, other_far) = tables[0], tables[-1]
@@ -117,7 +117,7 @@ def chr20_check(folder: Path) -> dict[str, Any]:
         "chr20_scored": summary["scored"],
         "chr20_rejected": summary["rejected"],
         "chr20_reasons": summary["reasons"],
-        "chr20_methods_equal": assigned.equals(other) and far == other_far,
+        "chr20_engines_equal": assigned.equals(other) and far == other_far,
     }
 
 
@@ -130,7 +130,9 @@ def count_plainly(vcf: Path) -> tuple[int, int]:
 
 def with_right_sequences(assigned: pd.DataFrame, fasta: Path, work: Path) -> pd.DataFrame:
     """The rows of ``assigned`` whose extracted windows hold REF and ALT where Seal's crop puts them."""
-    extract_sequences(fasta, work / "loci.h5", variants=work / "assigned.parquet", window=WINDOW)
+    extract_sequences(
+        fasta, work / "loci.h5", variants=work / "assigned.parquet", settings=ExtractSettings(window=WINDOW)
+    )
     with h5py.File(work / "loci.h5") as store:
         codes = store["codes"][:]
     windows = np.stack([codes[0::2], codes[1::2]], axis=1)
@@ -170,7 +172,7 @@ def seal_is_right(figures: dict[str, Any]) -> bool:
 def chr20_is_right(figures: dict[str, Any]) -> bool:
     """28,998 records, each allele scored or rejected."""
     balanced = figures["chr20_in"] == figures["chr20_scored"] + figures["chr20_rejected"]
-    return bool(balanced and figures["chr20_records"] == 28_998 and figures["chr20_methods_equal"])
+    return bool(balanced and figures["chr20_records"] == 28_998 and figures["chr20_engines_equal"])
 
 
 def full_size_is_right(figures: dict[str, Any]) -> bool:
@@ -180,10 +182,10 @@ def full_size_is_right(figures: dict[str, Any]) -> bool:
 
 
 CHECKS = {
-    "seal": Check(seal_check, ("seal_rows", "seal_rows_equal", "seal_methods"), seal_is_right),
+    "seal": Check(seal_check, ("seal_rows", "seal_rows_equal", "seal_engines"), seal_is_right),
     "chr20": Check(
         chr20_check,
-        ("chr20_records", "chr20_in", "chr20_scored", "chr20_rejected", "chr20_reasons", "chr20_methods_equal"),
+        ("chr20_records", "chr20_in", "chr20_scored", "chr20_rejected", "chr20_reasons", "chr20_engines_equal"),
         chr20_is_right,
     ),
     "full_size": Check(

@@ -13,8 +13,8 @@ import torch
 
 from cisweave.config import PredictSettings, ProfileSettings
 from cisweave.genome.closest import assign_closest
+from cisweave.genome.normalize import read_variants
 from cisweave.genome.tss import read_tss
-from cisweave.genome.variants import read_variants
 from cisweave.models.beluga import Beluga
 from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import ModelSpec, load_model, save_model

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cisweave.genome.liftover import lift_variants
-from cisweave.genome.variants import read_variants
+from cisweave.genome.normalize import read_variants
 from cisweave.sequence import Genome
 from tests.real.checks import CHECKS, VARIABLE, chr20_check, chr20_is_right, data_folder, seal_check, seal_is_right
 

@@ -88,4 +88,4 @@ def test_libraries_of_a_rule_are_declared(rule: str, block: str) -> None:
 
 def test_the_walk_follows_lazy_imports() -> None:
     assert {"lightning", "torchmetrics", "scikit-learn", "pysam", "torch"} <= needed("report_truth")
-    assert "lightning" not in needed("genome_variants")
+    assert "lightning" not in needed("genome_normalize")

@@ -52,5 +52,6 @@ def test_several_mistakes_are_told_at_once(folder: Folder) -> None:
 def test_default_configuration_names_the_files_a_user_must_give(folder: Folder) -> None:
     done = folder.dry_run(demo=False)
     assert done.status == 1
-    for key in ("genome.fasta", "genome.tss", "seal.tracks", "seal.expression.general"):
+    for key in ("seal.tracks", "seal.expression.general"):
         assert f'{key}: "' in done.text
+    assert "genome.fasta" not in done.text, "it is in the catalogue and can be fetched"

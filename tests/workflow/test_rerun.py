@@ -20,6 +20,7 @@ AFTER_FINETUNING = {
     "seal_evaluate",
     "seal_predict",
     "genome_ledger",
+    "genome_figures",
     "genome_extract",
     "seqlets_select",
     "seqlets_attribute",
@@ -93,5 +94,5 @@ def test_new_vcf_reruns_no_training(finished: Folder) -> None:
     Path(finished.path / "own.vcf").write_bytes(vcf.read_bytes())
     finished.edit("config/demo.yaml", "results/{run}/simulate/variants/variants.vcf", "own.vcf")
     rules = finished.dry_run().rules()
-    assert {"genome_variants", "seal_predict"} <= rules
+    assert {"genome_normalize", "seal_predict"} <= rules
     assert not rules & {"seal_train_chromatin", "seal_profile_tss", "seal_pretrain", "seal_finetune", "seal_evaluate"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from cisweave.cli import build
+from cisweave.genome.figures import FIGURES, TABLES
 from tests.workflow.snake import ROOT, Done, Folder
 
 GPU_RULES = {
@@ -21,12 +23,12 @@ GPU_RULES = {
     "seal_predict",
     "seqlets_attribute",
 }
-SCRIPTS = {"seqlets_logos"}
+SCRIPTS = {"genome_figures", "seqlets_logos"}
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
 
-def blocks() -> dict[str, str]:
-    """Rule name -> its text."""
+def all_blocks() -> dict[str, str]:
+    """Name of a rule or target -> its text."""
     found = {}
     for path in RULES:
         for block in re.split(r"^(?=[ ]*rule \w+:)", path.read_text(), flags=re.MULTILINE)[1:]:
@@ -34,6 +36,16 @@ def blocks() -> dict[str, str]:
             assert name is not None
             found[name[1]] = block
     return found
+
+
+def blocks() -> dict[str, str]:
+    """Rule name -> its text."""
+    return {name: block for name, block in all_blocks().items() if not name.startswith("figures_")}
+
+
+def targets() -> dict[str, str]:
+    """Target figures_<room> -> its text."""
+    return {name: block for name, block in all_blocks().items() if name not in blocks()}
 
 
 def test_snakefile_is_short() -> None:
@@ -60,8 +72,36 @@ def test_rule_is_complete(name: str, block: str) -> None:
     assert ("gpu=" in block) == (name in GPU_RULES)
 
 
+@pytest.mark.parametrize(("name", "block"), sorted(targets().items()))
+def test_target_only_gathers_the_figures_of_its_room(name: str, block: str, new_folder: Folder) -> None:
+    assert re.match(r'\s*rule \w+:\n\s+"""[A-Z]', block), "a docstring comes first"
+    assert set(re.findall(r"^    (\w+):$", block, flags=re.MULTILINE)) == {"input", "message"}
+    done = new_folder.dry_run(name)
+    assert done.status == 0, done.text
+    room = name.removeprefix("figures_")
+    programs = {rule for rule in SCRIPTS if rule.startswith(f"{room}_")}
+    assert programs
+    assert programs | {name} <= done.rules()
+    assert not {rule for rule in done.rules() if rule.startswith("report_")}
+
+
+def test_every_program_for_figures_has_a_target() -> None:
+    assert {f"figures_{rule.partition('_')[0]}" for rule in SCRIPTS} == set(targets())
+
+
+def test_demo_all_makes_every_figure() -> None:
+    done = subprocess.run(["make", "-n", "demo-all"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == ["scripts/demo.sh", "all", *sorted(targets())]
+
+
+def test_program_and_rule_name_the_same_figures(plan: Done) -> None:
+    names = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")} | {f"{name}.tsv" for name in TABLES}
+    written = plan.job("genome_figures")["output"]
+    assert sorted(written) == sorted(f"results/demo/genome/figures/{name}" for name in names)
+
+
 def test_every_rule_is_part_of_the_demo(plan: Done) -> None:
-    assert plan.rules() == set(blocks())
+    assert plan.rules() == set(blocks()) - {"genome_fetch"}
 
 
 def test_rule_command_log_and_benchmark_share_a_name(plan: Done) -> None:
@@ -147,6 +187,34 @@ def test_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
     assert "cisweave_seal_predict" in done.rules()
 
 
+def test_files_of_the_catalogue_are_fetched_where_they_are_not_there(tmp_path: Path) -> None:
+    folder = Folder.make(tmp_path / "run")
+    for name in ("my.vcf", "ctcf.bed"):
+        (folder.path / name).touch()
+    (folder.path / "tracks.tsv").write_text("track\tpeaks\nCTCF\tctcf.bed\n")
+    (folder.path / "contexts.tsv").write_text("set\tcontext\ngeneral\tLiver\ntissue\tYoung\n")
+    (folder.path / "g.tsv").write_text("gene_id\tLiver\n")
+    (folder.path / "t.tsv").write_text("gene_id\tYoung\n")
+    (folder.path / "own.yaml").write_text(
+        "run: own\nseal: {tracks: tracks.tsv, contexts: contexts.tsv, expression: {general: g.tsv, tissue: t.tsv}}\n"
+        "genome: {vcf: my.vcf, vcf_fasta: resources/hg38.fa, chain: resources/hg38ToHg19.over.chain.gz}\n"
+    )
+    done = folder.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 0, done.text
+    fetched = {
+        job["output"][0].removesuffix(" (update)"): shlex.split(job["command"])
+        for job in done.jobs
+        if job["rule"] == "genome_fetch"
+    }
+    names = ["geneanno.pc.sorted.bed", "hg19.fa.gz", "hg38.fa.gz", "hg38ToHg19.over.chain.gz"]
+    assert sorted(fetched) == [f"resources/{name.removesuffix('.gz') if '.fa' in name else name}" for name in names]
+    assert fetched["resources/hg19.fa"][:6] == ["cisweave", "genome", "fetch", "hg19.fa.gz", "--folder", "resources"]
+    (folder.path / "resources").mkdir(exist_ok=True)
+    for name in fetched:
+        (folder.path / name).write_text("chr1\t0\t1\t+\tg\n")
+    assert "genome_fetch" not in folder.dry_run("--configfile", "own.yaml", demo=False).rules()
+
+
 def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) -> None:
     folder = Folder.make(tmp_path / "run")
     for name in ("genome.fa", "tss.bed", "ctcf.bed"):
@@ -159,7 +227,16 @@ def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) 
     )
     done = folder.dry_run("--configfile", "own.yaml", demo=False)
     assert done.status == 0, done.text
-    left_out = {"simulate", "genome_variants", "genome_liftover", "genome_closest", "genome_ledger", "seal_finetune"}
-    left_out |= {"seal_predict", "report_truth", "report_check"}
+    left_out = {
+        "simulate",
+        "genome_fetch",
+        "genome_normalize",
+        "genome_liftover",
+        "genome_closest_tss",
+        "genome_ledger",
+    }
+    left_out |= {"genome_figures", "seal_finetune", "seal_predict", "report_truth", "report_check"}
     assert done.rules() == set(blocks()) - left_out
     assert "results/own/report.html" in done.job("report_html")["output"]
+    assert "--genome-figures" not in done.job("report_html")["command"]
+    assert folder.dry_run("figures_genome", "--configfile", "own.yaml", demo=False).rules() == {"figures_genome"}

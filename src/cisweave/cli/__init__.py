@@ -16,7 +16,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import configure_logging
 
 GROUPS = {
-    "genome": "Variants, liftover, closest TSS, sequence extraction, reject ledger.",
+    "genome": "Resources, variants, liftover, closest TSS, sequences, reject ledger.",
     "seal": "Chromatin model, TSS profiles, transfer-learned expression, variant effects.",
     "seqlets": "Attribution, seqlets, motif annotation, the motif each variant breaks or makes.",
     "report": "The HTML report and the truth check of the built-in world.",

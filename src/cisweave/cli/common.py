@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
+from cisweave.config.sections import Section
 from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
+
+S = TypeVar("S", bound=Section)
 
 Settings = Annotated[
     str | None,
@@ -28,8 +31,14 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of PyTorch
 Fasta = Annotated[Path, typer.Option(help="Genome FASTA, plain or bgzip; .fai is made when absent.")]
 
 
-OUTPUTS = ("out", "tsv", "metrics", "qc", "summary", "rejected", "chromatin_effects")
+OUTPUTS = ("out", "tsv", "metrics", "qc", "summary", "rejects", "chromatin_effects")
 """Options that name one file to write, whatever the verb; given as a list, the same names are inputs."""
+
+
+def with_options(settings: S, **options: object) -> S:
+    """Settings with those options of the command line that were given in place of their keys."""
+    given = {key: value for key, value in options.items() if value is not None}
+    return settings.model_copy(update=given)
 
 
 class Verb(TyperCommand):

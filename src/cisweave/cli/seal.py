@@ -156,7 +156,9 @@ def evaluate(
 
 @app.command()
 def predict(
-    variants: Annotated[Path, typer.Option(help="Variants with genes (Parquet, from genome closest; pos is 1-based).")],
+    variants: Annotated[
+        Path, typer.Option(help="Variants with genes (Parquet, from genome closest-tss; pos is 1-based).")
+    ],
     fasta: Fasta,
     profiles: Profiles,
     chromatin: Chromatin,
@@ -166,7 +168,7 @@ def predict(
     chromatin_effects: Annotated[
         Path, typer.Option(help="Parquet: per track alt - ref probability in the window centred on the variant.")
     ],
-    rejected: Annotated[Path, typer.Option(help="Ledger TSV of the variants that could not be scored.")],
+    rejects: Annotated[Path, typer.Option(help="Ledger TSV of the variants that could not be scored.")],
     settings: Settings = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -184,7 +186,7 @@ def predict(
         out,
         tsv,
         chromatin_effects,
-        rejected,
+        rejects,
         load_settings(PredictSettings, settings),
         device,
     )

@@ -59,7 +59,9 @@ def check_run(
 def input_files(config: Config) -> dict[str, Path]:
     """Key -> path of the input files the configuration names, apart from expression tables."""
     genome = config.genome
-    files = {f"genome.{key}": getattr(genome, key) for key in ("fasta", "tss", "gtf", "vcf", "vcf_fasta", "chain")}
+    files = {
+        f"genome.{key}": getattr(genome, key) for key in ("fasta", "tss", "gtf", "pairs", "vcf", "vcf_fasta", "chain")
+    }
     files["seal.tracks"] = config.seal.tracks
     return {key: path for key, path in files.items() if path is not None}
 
@@ -80,6 +82,8 @@ def inconsistent_genome(config: Config) -> list[str]:
         return ["genome.vcf_fasta: null cannot go with a chain; write the FASTA of the assembly the VCF is on"]
     if genome.vcf_fasta is not None and genome.chain is None and genome.vcf_fasta != genome.fasta:
         return ["genome.chain: null cannot go with another assembly; write the chain from vcf_fasta to fasta"]
+    if (genome.closest.mode == "pairs") != (genome.pairs is not None):
+        return ["genome.pairs: a table of pairs and genome.closest.mode pairs go together; write both or neither"]
     return []
 
 

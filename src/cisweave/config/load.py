@@ -26,6 +26,7 @@ RESERVED_CONTEXTS = {
     *(
         "record",
         "allele",
+        "line",
         "name",
         "source_chrom",
         "source_pos",
@@ -36,7 +37,7 @@ RESERVED_CONTEXTS = {
         "ref",
         "alt",
     ),
-    *("reference_genome_match", "lift_strand", "gene_id", "gene_strand", "tss", "dist_to_tss"),
+    *("reference_genome_match", "swapped", "lift_strand", "gene_id", "gene_strand", "tss", "dist_to_tss"),
 }
 
 

@@ -14,6 +14,10 @@ from cisweave.config.sections import (
     ChromatinSettings,
     ClosestSettings,
     ExpressionSettings,
+    ExtractSettings,
+    FetchSettings,
+    GeneSettings,
+    LiftoverSettings,
     LociSettings,
     PredictSettings,
     ProfileSettings,
@@ -35,13 +39,21 @@ class GenomeConfig(Section):
     gtf: Path | None = Field(None, description="Gene annotation of the modelled assembly (GTF, plain or gzip).")
     tss: Path = Field(
         Path("resources/geneanno.pc.sorted.bed"),
-        description="TSS BED: contig, TSS - 1, TSS, strand, gene id (0-based half-open, no header).",
+        description="Genes of the modelled assembly: TSS BED (contig, TSS - 1, TSS, strand, gene id), BED6, GTF, GFF3 "
+        "or ExPecto's CSV.",
+    )
+    pairs: Path | None = Field(
+        None, description="Gene-variant pairs (TSV) for closest.mode pairs; null: genes are found by distance."
     )
     vcf: Path | None = Field(None, description="Variants to score; null leaves prediction out.")
     vcf_fasta: Path | None = Field(None, description="FASTA of the VCF's assembly; null means it is genome.fasta.")
     chain: Path | None = Field(None, description="UCSC chain from the VCF's assembly to the modelled one; null: none.")
     variants: VariantSettings = Field(default_factory=VariantSettings, description="Reading variants.")
+    liftover: LiftoverSettings = Field(default_factory=LiftoverSettings, description="Moving variants.")
+    genes: GeneSettings = Field(default_factory=GeneSettings, description="Which genes count.")
     closest: ClosestSettings = Field(default_factory=ClosestSettings, description="The closest TSS.")
+    extract: ExtractSettings = Field(default_factory=ExtractSettings, description="Cutting sequences.")
+    fetch: FetchSettings = Field(default_factory=FetchSettings, description="Downloading public files.")
 
 
 class SealConfig(Section):

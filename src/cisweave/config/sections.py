@@ -23,24 +23,144 @@ class SimulateSettings(Section):
     seed: int = Field(1, ge=0, description="The same seed gives the same bytes.")
 
 
+RefPolicy = Literal["exclude", "error", "warn", "set", "swap"]
+ClosestMode = Literal["closest", "window", "pairs"]
+ClosestEngine = Literal["auto", "bedops", "builtin"]
+
+
 # --- genome -----------------------------------------------------------------------------------------------------------
 class VariantSettings(Section):
     """Reading variants."""
 
-    ref_policy: Literal["reject", "error", "warn"] = Field(
-        "reject",
-        description="A REF that disagrees with the genome: reject the allele, stop, or keep it with a warning.",
+    ref_policy: RefPolicy = Field(
+        "exclude",
+        description="A REF that is not the genome's: reject the allele, stop, keep it with a warning, write the "
+        "genome's bases as REF, or exchange REF and ALT where ALT is the genome's (and negate the effect).",
     )
+    left_align: bool = Field(True, description="Move indels left as far as they go and write them with fewest bases.")
     max_allele_length: int = Field(100, ge=1, description="Longest REF or ALT that is scored, in bases.")
+    aliases: Path | None = Field(
+        None,
+        description="TSV of further contig names: each row holds the names of one contig; null: the built-in table.",
+    )
+    compat: Literal["seal"] | None = Field(
+        None, description="seal: as the published Seal reads variants (ref_policy warn, no left-alignment)."
+    )
+
+
+class LiftoverSettings(Section):
+    """Moving variants and intervals to another assembly."""
+
+    swapped: Literal["swap", "reject"] = Field(
+        "swap",
+        description="An allele whose ALT is what the target holds: exchange REF and ALT (and negate the effect), or "
+        "reject.",
+    )
+    source_fasta: Path | None = Field(
+        None,
+        description="FASTA of the assembly lifted from; with it more indels in repeats can be judged, and a round trip "
+        "compares alleles; null: go without.",
+    )
+    min_match: float = Field(
+        0.95, gt=0, le=1, description="Share of a BED interval, and of what it becomes, that must lie in one chain."
+    )
+    bed_fields: int | None = Field(
+        None,
+        ge=3,
+        le=12,
+        description="Columns of a BED that are standard ones, the others are carried; null: as they look.",
+    )
+
+
+class GeneSettings(Section):
+    """Which genes count, and where their transcription start sites (TSS) are."""
+
+    types: list[str] | None = Field(
+        None, description="Only genes of these types (gene_type or gene_biotype of a GTF, type of a CSV); null: all."
+    )
+    tss: Literal["gene", "canonical"] = Field(
+        "gene",
+        description="TSS from a GTF: the 5' end of the gene, or of its canonical transcript where one is marked.",
+    )
+    strip_version: bool = Field(False, description="Cut the version off Ensembl gene ids (ENSG00000000003.15).")
 
 
 class ClosestSettings(Section):
-    """Assigning each variant to the closest transcription start site (TSS)."""
+    """Assigning variants to genes by their transcription start sites (TSS)."""
 
-    method: Literal["auto", "bedops", "internal"] = Field(
+    mode: ClosestMode = Field(
+        "closest", description="The closest gene, all genes within max_distance, or the pairs of a table."
+    )
+    engine: ClosestEngine = Field(
         "auto", description="BEDOPS closest-features, the identical in-process search, or BEDOPS where it is found."
     )
-    max_distance: int = Field(20_000, ge=0, description="Farthest TSS that counts, in bases.")
+    max_distance: int = Field(
+        20_000, ge=0, description="Farthest TSS that counts, in bases (modes closest and window)."
+    )
+    pair_places: Literal["source", "current"] = Field(
+        "source",
+        description="Places in a table of pairs are those of the user's VCF, or those after normalising and lifting.",
+    )
+    pair_max_distance: int | None = Field(
+        None, ge=0, description="Farthest TSS that counts in mode pairs, in bases; null: no limit."
+    )
+
+
+class ExtractSettings(Section):
+    """Cutting sequences out of the genome."""
+
+    window: int = Field(2000, ge=2, description="Bases per window around TSS, peak middles and variants.")
+    centre: Literal["middle", "summit", "whole"] = Field(
+        "middle", description="Of peaks: the window around the middle or the summit, or the whole peak (of one length)."
+    )
+    strand: Literal["forward", "as_annotated"] = Field(
+        "forward",
+        description="Loci, TSS and peaks: all from the forward strand, or reverse-complemented where theirs is -.",
+    )
+    unknown: Literal["keep", "reject", "error"] = Field(
+        "keep",
+        description="Letters other than A, C, G, T in a window or transcript: code 4 (zeros when one-hot), reject, "
+        "stop.",
+    )
+    edges: Literal["pad", "reject"] = Field(
+        "pad", description="Windows that leave their contig: pad with N, or reject."
+    )
+    coding_start: Literal["start_codon", "cds"] = Field(
+        "start_codon",
+        description="Of transcripts: the start is that of the annotated start codon, or the first coding base where "
+        "none is.",
+    )
+
+
+class FetchSettings(Section):
+    """Downloading public files."""
+
+    catalogue: Path | None = Field(None, description="Catalogue (TSV) in place of the built-in one.")
+    accept_licences: list[str] = Field(
+        default_factory=list,
+        description="Keys (column accept of the catalogue) of licences that you have read and accept.",
+    )
+    local_paths: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Files that you have already, by resource: taken instead of a download, checked as one.",
+    )
+    offline: bool = Field(False, description="Use no network: what is there is checked, what is not there is an error.")
+    attempts: int = Field(5, ge=1, description="Tries per address without progress, before the next address.")
+    backoff_s: float = Field(1.0, ge=0, description="Wait before the second try, in seconds; doubled before each next.")
+    longest_wait_s: float = Field(120.0, ge=0, description="Longest wait between tries that is agreed to, in seconds.")
+    connect_timeout_s: float = Field(20.0, gt=0, description="Longest wait for a connection, in seconds.")
+    read_timeout_s: float = Field(60.0, gt=0, description="Longest silence of a server, in seconds.")
+    lowest_speed: int = Field(
+        1000, ge=0, description="Bytes per second, over read_timeout_s, below which a try counts as failed."
+    )
+    queue_timeout_s: float = Field(
+        86_400.0, gt=0, description="Longest wait for another process that fetches the same file, in seconds."
+    )
+    keep_archives: bool = Field(False, description="Keep archives after they were unpacked.")
+    recheck: bool = Field(False, description="Hash files that are there again, also where size and time are unchanged.")
+    max_unpacked_gb: float = Field(200.0, gt=0, description="Largest unpacked archive, in GB (1e9 bytes).")
+    max_files: int = Field(200_000, ge=1, description="Most files in an archive.")
+    max_ratio: float = Field(200.0, gt=1, description="Largest ratio of unpacked to packed bytes.")
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
