@@ -2,15 +2,18 @@
 #
 #   PYTHON=/path/to/python3.12     another Python
 #   TORCH_INDEX=cpu|cu128|pip|URL  where PyTorch comes from (see scripts/setup.sh)
-#   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test` and `make check-demo`
+#   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test`, `make check-demo` and `make check-genome`
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
 
+# The target figures_<room> of every room that draws some.
+FIGURES = $(shell sed -n 's/^ *rule \(figures_[a-z]*\):.*/\1/p' rules/*.smk)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test real check-demo lint generated docs clean
+.PHONY: help setup demo demo-all test real check-demo check-genome lint generated docs clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -21,6 +24,9 @@ setup: ## Set up .venv: Python packages as pinned, BEDOPS where possible
 demo: setup ## Run the workflow on the built-in world: results/demo/report.html
 	@scripts/demo.sh
 
+demo-all: setup ## Run every room on the built-in world, with all its figures
+	@scripts/demo.sh all $(FIGURES)
+
 test: setup ## Run the tests
 	@python -m pytest $(PYTEST)
 
@@ -29,6 +35,9 @@ real: setup ## Run the checks on real data (CISWEAVE_REAL_DATA)
 
 check-demo: setup ## Prove that the installation works; the last line is JSON (results/checks/demo.json)
 	@python scripts/check_demo.py
+
+check-genome: setup ## Prove the genome room; the last line is JSON (results/checks/genome.json)
+	@python scripts/check_genome.py
 
 lint: setup ## Check style, types, imports, rules and documentation
 	@scripts/lint.sh

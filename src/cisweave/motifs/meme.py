@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +69,11 @@ def read_meme_file(path: str | Path) -> MemeFile:
     """
     path = existing(path)
     opener = gzip.open if is_gzipped(path) else open
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
-        lines = handle.read().splitlines()
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
+            lines = handle.read().removesuffix("\n").split("\n")
+    except (OSError, EOFError, zlib.error) as error:
+        raise CisweaveError(f"the file is truncated or damaged ({error}), get it again", path=path) from error
     return Parser(lines, path).parse()
 
 
