@@ -34,7 +34,6 @@ VARIANT_COLUMNS: dict[str, str] = {
 whether REF is what that genome holds (missing where no genome was given); whether REF and ALT were exchanged
 against the file because the genome holds ALT (effects always go from the file's REF to its ALT: where ``swapped`` they
 are negated); and ``+`` or ``-``, how the stretch of the file's assembly lies in this one."""
-LIFT_COLUMNS: dict[str, str] = {}
 GENE_COLUMNS: dict[str, str] = {"gene_id": "str", "gene_strand": "str", "tss": "int64", "dist_to_tss": "int64"}
 """The closest gene; ``tss`` is 1-based, ``dist_to_tss`` = pos - tss, positive to the right whatever the strand."""
 MAX_NUMBER = 2**31 - 1
@@ -50,7 +49,7 @@ FORMS: dict[tuple[str, ...], str | int] = {
     ("lift_strand",): r"[+-]",
 }
 """What columns hold: text of a form, or whole numbers from 1 to the given one."""
-TEXT = [column for column, kind in {**VARIANT_COLUMNS, **LIFT_COLUMNS, **GENE_COLUMNS}.items() if kind == "str"]
+TEXT = [column for column, kind in {**VARIANT_COLUMNS, **GENE_COLUMNS}.items() if kind == "str"]
 
 
 def frame_of(rows: Sequence[tuple[Any, ...]], columns: Mapping[str, str]) -> pd.DataFrame:
@@ -62,7 +61,7 @@ def read_variant_table(path: str | Path, columns: Iterable[str] = ()) -> pd.Data
     """Read a variant table (TSV or Parquet) and check it; ``columns`` are needed beside the usual ones."""
     frame = read_table(path, dtype=dict.fromkeys(TEXT, "str"))
     require_columns(frame, [*VARIANT_COLUMNS, *columns], path)
-    for column, kind in {**VARIANT_COLUMNS, **LIFT_COLUMNS, **GENE_COLUMNS}.items():
+    for column, kind in {**VARIANT_COLUMNS, **GENE_COLUMNS}.items():
         if column in frame:
             filled = frame.fillna({column: ""}) if kind == "str" else frame
             try:

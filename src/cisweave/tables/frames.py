@@ -100,7 +100,7 @@ def packed(path: Path) -> Literal["gzip"] | None:
 def unreadable(path: Path, error: Exception) -> CisweaveError:
     """The error of a file that is not the table it should be."""
     kind = "a Parquet table" if path.suffix == ".parquet" else "a tab-separated table with a header"
-    return CisweaveError(f"this is not {kind}, or it is cut off ({error})", path=path)
+    return CisweaveError(f"this is not {kind}, or it is cut off ({str(error).strip()})", path=path)
 
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], path: str | Path = "table") -> None:
