@@ -49,7 +49,7 @@ def read_table(path: str | Path, columns: Iterable[str] = (), dtype: dict[str, s
             frame = pd.read_parquet(path)
         else:
             frame = pd.read_csv(path, dtype=dtype, compression=packed(path), **TSV)
-    except (ValueError, EOFError, OSError, zlib.error) as error:
+    except damages() as error:
         raise unreadable(path, error) from error
     require_columns(frame, columns, path)
     return frame
@@ -73,7 +73,7 @@ def read_parts(path: str | Path, columns: Iterable[str], optional: Iterable[str]
         for part in parts:
             require_columns(part, needed, path)
             yield part
-    except (ValueError, EOFError, OSError, zlib.error) as error:
+    except damages() as error:
         raise unreadable(path, error) from error
 
 
@@ -95,6 +95,13 @@ def parquet_parts(path: Path, wanted: Collection[str]) -> Iterator[pd.DataFrame]
 def packed(path: Path) -> Literal["gzip"] | None:
     """How a text table is compressed."""
     return "gzip" if is_gzipped(path) else None
+
+
+def damages() -> tuple[type[Exception], ...]:
+    """What pandas and pyarrow raise for files that are no table, cut off or damaged."""
+    from pyarrow import ArrowException
+
+    return ValueError, TypeError, LookupError, NotImplementedError, EOFError, OSError, zlib.error, ArrowException
 
 
 def unreadable(path: Path, error: Exception) -> CisweaveError:
