@@ -29,7 +29,9 @@ def variants(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
     [
         ({"out": "a.vcf"}, "a.vcf: --out and --vcf are the same file; give each its own"),
         ({"rejects": "./v.tsv"}, "--rejects and --out are the same file"),
-        ({"out": "."}, "--out is a folder; write the name of a file"),
+        ({"out": "."}, "--out is a folder, a device or a pipe; write the name of a file"),
+        ({"rejects": "v.tsv.receipt.json"}, "--rejects and --out's receipt are the same file"),
+        ({"rejects": "/dev/null"}, "--rejects is a folder, a device or a pipe; write the name of a file"),
         ({"out": "genome.fa/v.tsv"}, "--out cannot stand below a file"),
         ({"fasta": "."}, "this is a folder; write the path of a file"),
     ],
@@ -51,4 +53,4 @@ def test_a_table_that_is_cut_off(folder: Path) -> None:
     command += ["--rejects", "r.tsv", "--out", "l.tsv", "--summary", "l.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "cut.tsv.gz: the end marker of bgzip is absent, so this file is probably truncated" in done.stderr
+    assert "cut.tsv.gz: this is not a tab-separated table with a header, or it is cut off" in done.stderr

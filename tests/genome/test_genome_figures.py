@@ -150,7 +150,7 @@ def test_counts_of_the_alleles(run: Run) -> None:
         "assigned_alleles": "5",
         "genes": "3",
         "ref_checked": "4",
-        "ref_match_share": "0.75",
+        "ref_match_share": "0.5",
         "swapped": "1",
         "reverse_complemented": "2",
         "median_distance": "90",

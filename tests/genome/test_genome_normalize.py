@@ -262,6 +262,65 @@ def test_merged_with_a_stranger_is_an_error(tmp_path: Path, fasta: Path, write_v
         read_variants(tmp_path / "a.vcf", fasta)
 
 
+def test_joined_files_are_refused(tmp_path: Path, fasta: Path, write_vcf: Callable[..., Path]) -> None:
+    for number, row in enumerate([("chr1", 3, ".", "A", "C"), ("chr2", 2, ".", "C", "G")]):
+        normalize_variants(write_vcf([row]), tmp_path / f"{number}.vcf", tmp_path / "r.tsv", fasta)
+    second = [line for line in (tmp_path / "1.vcf").read_text().splitlines() if not line.startswith("#")]
+    with (tmp_path / "0.vcf").open("a") as handle:
+        handle.write("\n".join(second) + "\n")
+    with pytest.raises(CisweaveError, match=r"CW_RECORD=1, CW_ALLELE=1 stands in two records: files were joined"):
+        read_variants(tmp_path / "0.vcf", fasta)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["chr1|3|C|A%0Achr1", "chr1%0A|3|A|C", "chr1|3|A", "chr1|0|A|C", "|3|A|C", "chr1|3|<DEL>|C", "chr1|1_0|A|C"],
+)
+def test_forged_sources_are_refused(tmp_path: Path, fasta: Path, source: str) -> None:
+    info = f"CW_RECORD=1;CW_ALLELE=1;CW_LINE=1;CW_SOURCE={source}"
+    (tmp_path / "f.vcf").write_text(f"chr1\t3\t.\tA\tC\t.\t.\t{info}\n")
+    with pytest.raises(CisweaveError, match=r"line 1: INFO/CW_\* is not as cisweave writes it"):
+        read_variants(tmp_path / "f.vcf", fasta)
+
+
+def test_a_users_own_tags_are_left_alone(tmp_path: Path, fasta: Path) -> None:
+    (tmp_path / "f.vcf").write_text("chr1\t3\t.\tA\tC\t.\t.\tOLD_CW_RECORD=3\n")
+    assert len(read_variants(tmp_path / "f.vcf", fasta)[0]) == 1
+
+
+def test_letters_for_several_bases_stop_an_indel(
+    write_fasta: Callable[..., Path], write_vcf: Callable[..., Path]
+) -> None:
+    kept, _ = read(write_vcf([("c", 5, ".", "AA", "A")]), write_fasta({"c": "GGRAAAC"}, "iupac.fa"))
+    assert kept[WHERE].values.tolist() == [["c", 4, "AA", "A"]]
+
+
+def test_duplicates_name_the_line_of_the_first(fasta: Path, write_vcf: Callable[..., Path]) -> None:
+    _, rejected = read(write_vcf([("chr1", 14, "ins", "T", "TT"), ("chr1", 10, "again", "T", "TT")]), fasta)
+    assert rejected["message"].tolist() == ["line 3 has the same allele, chr1:9 'A' > 'AT'"]
+
+
+@pytest.mark.parametrize("name", ["o.txt", "o.VCF.GZ", "o", "-"])
+def test_names_of_no_format_are_refused(tmp_path: Path, fasta: Path, write_vcf: Callable[..., Path], name: str) -> None:
+    with pytest.raises(CisweaveError, match=r"the name must end in \.vcf\.gz, "):
+        normalize_variants(write_vcf(ROWS), tmp_path / name, tmp_path / "r.tsv", fasta)
+    assert not (tmp_path / name).exists()
+    assert not (tmp_path / "r.tsv").exists()
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path, fasta: Path) -> None:
+    with pytest.raises(CisweaveError, match="this is a FASTA"):
+        read_variants(fasta)
+    (tmp_path / "spaces.vcf").write_text("chr1 3 . A C\n" * 30)
+    with pytest.raises(CisweaveError, match="no line has tabs between its columns"):
+        read_variants(tmp_path / "spaces.vcf")
+
+
+def test_compat_goes_with_no_other_policy(fasta: Path, write_vcf: Callable[..., Path]) -> None:
+    with pytest.raises(CisweaveError, match="ref_policy swap cannot go with it"):
+        read(write_vcf(ROWS), fasta, compat="seal", ref_policy="swap")
+
+
 def test_standard_input_is_read(tmp_path: Path, fasta: Path, write_vcf: Callable[..., Path]) -> None:
     vcf = write_vcf(ROWS)
     words = ["genome", "normalize", "--fasta", fasta, "--out", tmp_path / "o.vcf", "--rejects", tmp_path / "r.tsv"]
@@ -315,8 +374,9 @@ def test_sorted_files_are_not_remembered_whole(
     seen = normalize.Seen()
     seen.forgets = True
     for pos in range(1, 3_000_000, 100):
-        assert seen.add(("chr1", pos, "A", "C"), pos)
-    assert len(seen._keys) <= normalize.REACH / 100 + 1
+        assert seen.add(("chr1", pos, "A", "C"), pos, pos) is None
+        assert seen.add(("chr1", pos, "A", "C"), pos, pos + 1) == pos
+    assert len(seen._lines) <= normalize.REACH / 100 + 1
 
 
 def test_chunks_of_any_size_write_the_same(

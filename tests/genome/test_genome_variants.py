@@ -175,6 +175,24 @@ def test_command_writes_table_ledger_and_receipt(
     assert out.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("swapped", ["False", "no"], "column swapped must hold True or False, not 'False'"),
+        ("swapped", [0, 2], "column swapped must hold True or False, not 0"),
+        ("pos", [3.0, 100.5], "column pos must hold whole numbers, not 100.5"),
+        ("pos", [3.0, float("nan")], "column pos must hold whole numbers, not empty"),
+    ],
+)
+def test_values_are_not_bent_to_fit(
+    tmp_path: Path, write_vcf: Callable[..., Path], column: str, values: list[object], message: str
+) -> None:
+    variants, _ = read_variants(write_vcf([("chr9", 3, ".", "G", "A"), ("chr9", 4, ".", "G", "A")]))
+    variants.assign(**{column: values}).to_parquet(tmp_path / "v.parquet")
+    with pytest.raises(CisweaveError, match=message):
+        read_variant_table(tmp_path / "v.parquet")
+
+
 def test_missing_match_survives_both_formats(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
     variants, _ = read_variants(write_vcf([("chr9", 3, ".", "G", "A")]))
     for name in ("v.tsv", "v.parquet"):
@@ -191,7 +209,7 @@ def test_broken_tables_are_refused(tmp_path: Path, write_vcf: Callable[..., Path
     with pytest.raises(CisweaveError, match=r"column\(s\) alt missing"):
         read_variant_table(tmp_path / "no_alt.tsv")
     write_variant_table(variants.assign(pos="here"), tmp_path / "text.tsv")
-    with pytest.raises(CisweaveError, match="column pos does not hold int64"):
+    with pytest.raises(CisweaveError, match="line 2: column pos must hold whole numbers, not 'here'"):
         read_variant_table(tmp_path / "text.tsv")
 
 

@@ -77,6 +77,8 @@ def test_effect_features(genome: Genome) -> None:
     assert features.gc_local.tolist() == pytest.approx([100 / 101, 0.0])
     assert features.closeness.tolist() == [-30, -40]
     assert features.downstream.tolist() == [30, 40]
+    turned = baselines.effect_features(pairs.assign(swapped=[True, False]), genome)
+    assert turned.gc_change.tolist() == [1, 2]
 
 
 def test_greedy_places_takes_the_best_free_span() -> None:

@@ -81,7 +81,7 @@ def write_effects(path: Path) -> Path:
             "alt": ["C", "A", "T"],
             "line": [11, 12, 13],
             "reference_genome_match": True,
-            "swapped": False,
+            "swapped": [True, False, False],
             "lift_strand": "+",
             "gene_id": ["GENE1", "<b>GENE2</b>", "GENE3"],
             "gene_strand": ["-", "+", "+"],
@@ -238,7 +238,7 @@ def test_top_variants_are_in_the_order_of_their_strength(files: ReportFiles) -> 
     shown = [[entry.text for entry in row] for row in table.rows]
     # Distance in gene orientation: GENE1 is on the reverse strand.
     assert shown[0][1:] == ["chr4:20", "ACGTACGT… (16 bp) → A", "<b>GENE2</b>", "+10", "cortex", "−0.900", "–"]
-    assert shown[1][1:] == ["chr4:1,234", "A → C", "GENE1", "−234", "liver", "−0.500", "breaks CTCF"]
+    assert shown[1][1:] == ["chr4:1,234", "C → A", "GENE1", "−234", "liver", "−0.500", "breaks CTCF"]
     assert [row[6].width for row in table.rows] == pytest.approx([100, 100 * 5 / 9, 100 / 90])
 
 
@@ -328,8 +328,8 @@ def test_the_genome_section_shows_the_figures_of_the_room(files: ReportFiles) ->
     tile = {tile.label: tile.value for block in blocks if isinstance(block, Tiles) for tile in block.tiles}
     assert tile == {
         "Alleles with a gene": "3",
-        "REF is the genome's": "100 %",
-        "Swapped": "0",
+        "REF is the genome's": "50 %",
+        "Swapped": "1",
         "Reverse-complemented": "0",
         "Distance to TSS": "20 bp",
     }
@@ -337,7 +337,7 @@ def test_the_genome_section_shows_the_figures_of_the_room(files: ReportFiles) ->
     assert [column.label for column in contigs.columns] == [
         *("contig", "alleles", "SNV", "deletion", "swapped", "reverse-complemented")
     ]
-    assert [[cell.text for cell in row] for row in contigs.rows] == [["chr4", "3", "2", "1", "0", "0"]]
+    assert [[cell.text for cell in row] for row in contigs.rows] == [["chr4", "3", "2", "1", "1", "0"]]
 
 
 def test_a_share_is_whole_only_where_nothing_is_missing() -> None:

@@ -124,9 +124,12 @@ def test_effect_probe_looks_at_every_context_set(fasta: Path) -> None:
     good = probes.effect_probe([table, table], [right, right], subject)
     assert good.passed
     assert good.detail["variants"] == 4
-    swapped = probes.effect_probe([table, table], [right, wrong], subject)
-    assert swapped.value == pytest.approx(4 / 60)
-    assert not swapped.passed
+    exchanged = probes.effect_probe([table, table], [right, wrong], subject)
+    assert exchanged.value == pytest.approx(4 / 60)
+    assert not exchanged.passed
+    turned = table.assign(swapped=True)
+    assert probes.effect_probe([turned], [wrong], subject).passed, "effects go from the file's REF to its ALT"
+    assert not probes.effect_probe([turned], [right], subject).passed
 
 
 def test_effect_probe_without_effects_fails_with_a_reason(fasta: Path) -> None:

@@ -78,6 +78,26 @@ def test_trap_10_no_variant_gives_an_empty_typed_table(tmp_path: Path) -> None:
     assert (tmp_path / "out.tsv").read_text() == "\t".join(MOTIF_EFFECT_COLUMNS) + "\n"
 
 
+def test_events_of_swapped_alleles_go_from_the_ref_of_the_file(world: World, chain: Chain, tmp_path: Path) -> None:
+    effects = pd.read_parquet(world.files["tissue"])
+    effects["swapped"] = effects["record"] % 2 == 1
+    effects.to_parquet(tmp_path / "tissue.parquet")
+    loci, annotated = chain.folder / "loci.tsv", chain.folder / "annotated.parquet"
+    plain = motif_effects(annotated, loci, [world.files["tissue"]], tmp_path / "p.tsv").set_index("record")
+    turned = motif_effects(annotated, loci, [tmp_path / "tissue.parquet"], tmp_path / "t.tsv").set_index("record")
+    turned = turned.loc[plain.index]
+    even, odd = plain.index % 2 == 0, plain.index % 2 == 1
+    pd.testing.assert_frame_equal(turned[even], plain[even])
+    exchanged = {"ref": "alt", "alt": "ref", "ref_attribution": "alt_attribution", "alt_attribution": "ref_attribution"}
+    for column, other in exchanged.items():
+        assert turned.loc[odd, column].tolist() == plain.loc[odd, other].tolist()
+    assert turned.loc[odd, "attribution_change"].tolist() == (-plain.loc[odd, "attribution_change"]).tolist()
+    opposite = plain["event"].replace({"breaks": "makes", "makes": "breaks"})
+    assert turned.loc[odd, "event"].tolist() == opposite[odd].tolist()
+    assert {"breaks", "makes"} & set(turned.loc[odd, "event"])
+    assert turned["swapped"].tolist() == odd.tolist()
+
+
 def test_trap_10_variants_without_any_seqlet_are_still_listed(world: World, chain: Chain, tmp_path: Path) -> None:
     typed(pd.DataFrame(), ANNOTATED_COLUMNS).to_parquet(tmp_path / "annotated.parquet", index=False)
     result = motif_effects(

@@ -89,6 +89,18 @@ def test_variant_tracks_are_the_most_changed_then_the_specific_ones(inputs: dict
     assert tracks[1, 2] == "B,A"
 
 
+def test_tracks_of_swapped_alleles_are_those_of_the_same_windows(inputs: dict[str, Path]) -> None:
+    plain = select(inputs)
+    for name in ("t", "c"):
+        table = pd.read_parquet(inputs["model"].parent / f"{name}.parquet")
+        table.assign(swapped=True).to_parquet(inputs["model"].parent / f"{name}.parquet")
+    for path in inputs["model"].parent.glob("*changes*.parquet"):
+        changes = pd.read_parquet(path)
+        changes[TRACKS] = -changes[TRACKS]
+        changes.to_parquet(path)
+    pd.testing.assert_frame_equal(select(inputs), plain)
+
+
 def test_strongest_variants_and_contigs_can_be_limited(inputs: dict[str, Path]) -> None:
     assert select(inputs, promoters=0, top_variants=1).record.tolist() == [2, 2]
     assert len(select(inputs, promoters=0, chromosomes=["chr2"])) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -85,6 +86,8 @@ def main() -> None:
     """Run the command line; a :class:`CisweaveError` is one message on standard error and exit status 2."""
     # Threads that wait give up their core: on a shared machine spinning ones cost several times the wall time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # A job that is asked to end clears away what it has not finished.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         build(sys.argv[1:])(prog_name="cisweave")
     except CisweaveError as error:

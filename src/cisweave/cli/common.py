@@ -41,6 +41,9 @@ def with_options(settings: S, **options: object) -> S:
     return settings.model_copy(update=given)
 
 
+SIDECARS = {"receipt": ".receipt.json", "index": ".csi"}
+
+
 class Verb(TyperCommand):
     """A verb that looks at its paths before it works, and turns what the file system says into one sentence."""
 
@@ -54,6 +57,23 @@ class Verb(TyperCommand):
             raise CisweaveError(f"an input file is cut off ({error}); make or fetch it again") from error
         except OSError as error:
             raise CisweaveError(f"{error.strerror or error}; check the path", path=error.filename) from error
+        except MemoryError as error:
+            raise CisweaveError("there is not enough memory for this; take smaller windows or fewer loci") from error
+        except UnicodeEncodeError as error:
+            raise CisweaveError("a path or text cannot be written in this locale; set LC_ALL=C.UTF-8") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; what is too long for a name is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def sidecars(path: Path) -> list[tuple[str, Path]]:
+    """What is written beside an output."""
+    return [(kind, path.with_name(path.name + ending)) for kind, ending in SIDECARS.items() if path.name]
 
 
 def check_outputs(options: Mapping[str, object]) -> None:
@@ -63,11 +83,13 @@ def check_outputs(options: Mapping[str, object]) -> None:
     for name, value in options.items():
         values = value if isinstance(value, list | tuple) else [value]
         if name not in outputs:
-            taken |= {path.resolve(): name for path in values if isinstance(path, Path) and path.is_file()}
+            paths = [Path(each) for each in values if isinstance(each, Path) or name == "settings"]
+            taken |= {path.resolve(): name for path in paths if is_file(path)}
+    taken |= {beside.resolve(): f"{name}'s {kind}" for name, path in outputs.items() for kind, beside in sidecars(path)}
     for name, path in outputs.items():
         option = "--" + name.replace("_", "-")
-        if path.is_dir():
-            raise CisweaveError(f"{option} is a folder; write the name of a file", path=path)
+        if path.exists() and not path.is_file():
+            raise CisweaveError(f"{option} is a folder, a device or a pipe; write the name of a file", path=path)
         if any(parent.exists() and not parent.is_dir() for parent in path.parents):
             raise CisweaveError(f"{option} cannot stand below a file; write another name", path=path)
         other = taken.setdefault(path.resolve(), name)

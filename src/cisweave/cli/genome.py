@@ -77,7 +77,7 @@ def normalize(
     ref_policy: Annotated[
         RefPolicy | None,
         typer.Option(
-            help="A REF that is not the genome's: exclude the allele, stop, warn, set REF, or swap REF and ALT."
+            help="A REF that is not the genome's: exclude the allele, stop, warn, set REF, or swap REF and ALT. Default: exclude."
         ),
     ] = None,
     settings: Settings = None,
@@ -128,6 +128,8 @@ def liftover(
     chosen = with_options(load_settings(LiftoverSettings, settings), source_fasta=source_fasta)
     if (vcf is None) == (bed is None):
         raise CisweaveError("give either --vcf or --bed")
+    if bed is not None and fasta is not None:
+        raise CisweaveError("--fasta goes with --vcf only: a BED has no bases to compare")
     if bed is not None:
         liftover_bed(bed, chain, out, rejects, chosen, round_trip)
     elif vcf is not None and fasta is not None:
@@ -168,11 +170,15 @@ def closest_tss(
     ],
     rejects: Rejects,
     mode: Annotated[
-        ClosestMode | None, typer.Option(help="The closest gene, all within max_distance, or those of --pairs.")
+        ClosestMode | None,
+        typer.Option(help="The closest gene, all within max_distance, or those of --pairs. Default: closest."),
     ] = None,
-    max_distance: Annotated[int | None, typer.Option(min=0, help="Farthest TSS that counts, in bases.")] = None,
+    max_distance: Annotated[
+        int | None, typer.Option(min=0, help="Farthest TSS that counts, in bases. Default: 20000; with pairs none.")
+    ] = None,
     engine: Annotated[
-        ClosestEngine | None, typer.Option(help="BEDOPS, the identical search in the process, or BEDOPS where found.")
+        ClosestEngine | None,
+        typer.Option(help="BEDOPS, the identical search in the process, or (auto, default) BEDOPS where found."),
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Gene-variant pairs (TSV) of mode pairs: gene_id, and name or chrom, pos.")
@@ -248,7 +254,9 @@ def extract(
     rejects: Annotated[
         Path | None, typer.Option(help="Output TSV: loci that could not be cut, with code and message.")
     ] = None,
-    window: Annotated[int | None, typer.Option(min=2, help="Bases per window around TSS, peaks or variants.")] = None,
+    window: Annotated[
+        int | None, typer.Option(min=2, help="Bases per window around TSS, peaks or variants. Default: 2000.")
+    ] = None,
     shard: Annotated[int, typer.Option(min=1, help="Which part to write, from 1.")] = 1,
     shards: Annotated[int, typer.Option(min=1, help="In how many parts the loci are cut.")] = 1,
     settings: Settings = None,
@@ -263,6 +271,10 @@ def extract(
     from cisweave.config import ExtractSettings, load_settings
     from cisweave.genome.extract import extract_sequences
 
+    if window is not None and (loci is not None or transcripts is not None):
+        raise CisweaveError(
+            "--window goes with --tss, --variants and --peaks only: loci and transcripts have their own length"
+        )
     chosen = with_options(load_settings(ExtractSettings, settings), window=window)
     extract_sequences(
         fasta, out, loci, tss, variants, peaks, transcripts, rejects, settings=chosen, shard=shard, shards=shards

@@ -21,11 +21,17 @@ class CisweaveError(Exception):
         The file the problem is in, if there is one.
     line
         1-based line or record number within ``path``.
+
+    Attributes
+    ----------
+    problem
+        ``message`` alone.
     """
 
     def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None):
         self.path = None if path is None else Path(path)
         self.line = line
+        self.problem = message
         place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
         super().__init__(printable(place + message.strip()))
 

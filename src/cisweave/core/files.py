@@ -19,10 +19,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when the block ends well.
 
-    The temporary name keeps the suffixes of ``path`` (writers look at them) and is unique to the process. Whatever
+    A symbolic link stays one: what it points to is written. The temporary name keeps the suffixes of ``path`` (writers
+    look at them) and is unique to the process. Whatever
     ends the block early, ``path`` is left as it was and the temporary file is removed.
     """
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        raise CisweaveError("this is a folder, a device or a pipe; write the name of a file", path=path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:

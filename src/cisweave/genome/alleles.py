@@ -73,7 +73,7 @@ def left_align(genome: Genome, chrom: str, pos: int, ref: str, alt: str) -> tupl
     """Move an indel as far left as it goes and write it with the fewest bases (Tan et al. 2015, Algorithm 1).
 
     ``pos`` is 1-based, REF what the genome holds there. At the first base of a contig, where no base stands before, a
-    shared base stays on the right. An N is never passed: what it stands for is not known.
+    shared base stays on the right. N and other letters for unknown bases are never passed.
     """
     if len(ref) == len(alt):
         return trim(pos, ref, alt)
@@ -81,7 +81,7 @@ def left_align(genome: Genome, chrom: str, pos: int, ref: str, alt: str) -> tupl
     while ref[-1] == alt[-1]:
         if min(len(ref), len(alt)) == 1:
             before = before or genome.fetch(chrom, max(0, pos - 1 - BLOCK), pos - 1)
-            if before in ("", "N") or before[-1] == "N":
+            if not before or before[-1] not in "ACGT":
                 break
             pos, ref, alt, before = pos - 1, before[-1] + ref, before[-1] + alt, before[:-1]
         ref, alt = ref[:-1], alt[:-1]

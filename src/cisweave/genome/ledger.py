@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import write_json
+from cisweave.core.files import atomic_path, write_json
 from cisweave.core.logs import get_logger
 from cisweave.genome.normalize import STAGE as FIRST_STAGE
 from cisweave.genome.reasons import EXPLANATIONS
-from cisweave.genome.stream import read_chunks, stage_counts, summary_line
+from cisweave.genome.stream import Closing, TextSink, read_chunks, summary_line
 from cisweave.genome.table import table_line
 from cisweave.genome.vcf import read_records
 from cisweave.tables.frames import read_parts
@@ -25,9 +25,7 @@ from cisweave.tables.ledger import (
     LEDGER_COLUMNS,
     check_balance,
     key_numbers,
-    read_ledger,
     split_number,
-    write_ledger,
 )
 from cisweave.tables.receipts import write_receipt
 
@@ -46,72 +44,123 @@ def count_alleles(vcf: str | Path) -> tuple[int, int]:
     return records, alleles
 
 
-def merge_rejected(rejected: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One ledger from those of the stages, in record order.
+class RejectedAlleles:
+    """Merges ledgers row by row, remembering of each allele only its key, step and code.
 
-    Rows that are the same throughout (a stage run for several context sets) become one.
-
-    Raises
-    ------
-    CisweaveError
-        If an allele was rejected twice for different reasons: after the first it should not have come further.
+    Attributes
+    ----------
+    numbers
+        Keys of the alleles rejected so far (:func:`cisweave.tables.ledger.key_numbers`), sorted.
+    causes
+        Why each was: its place in ``names``, which holds pairs of step and code.
     """
-    merged = pd.concat([pd.DataFrame(columns=LEDGER_COLUMNS), *rejected], ignore_index=True)[LEDGER_COLUMNS]
-    merged = merged.astype(dict.fromkeys(KEY, "int64")).drop_duplicates(["stage", *KEY, "code"])
-    twice = merged[merged.duplicated(KEY, keep=False)].sort_values(KEY)
-    if len(twice):
-        first, second = twice.iloc[0], twice.iloc[1]
-        raise CisweaveError(
-            f"record {first['record']}, allele {first['allele']} was rejected twice: "
-            f"{first['stage']} ({first['code']}) and {second['stage']} ({second['code']})"
-        )
-    return merged.sort_values(KEY, kind="stable", ignore_index=True)
+
+    def __init__(self) -> None:
+        self.numbers = np.empty(0, dtype=np.int64)
+        self.causes = np.empty(0, dtype=np.int16)
+        self.names: dict[tuple[str, str], int] = {}
+
+    def add(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Take rows of a ledger and return those that are new.
+
+        A row that is the same throughout (a step run for several context sets) is not new.
+
+        Raises
+        ------
+        CisweaveError
+            If an allele was rejected before for another reason: after the first it should not have come further.
+        """
+        pairs = list(zip(rows["stage"].tolist(), rows["code"].tolist(), strict=True))
+        causes = np.array([self.names.setdefault(pair, len(self.names)) for pair in pairs], dtype=np.int16)
+        numbers, first = np.unique(key_numbers(rows), return_index=True)
+        self.refuse_second(key_numbers(rows), causes, numbers, causes[first])
+        places = np.searchsorted(self.numbers, numbers)
+        known = np.append(self.numbers, -1)[places] == numbers
+        self.refuse_second(numbers[known], causes[first][known], self.numbers, self.causes)
+        new = np.sort(first[~known])
+        added, order = key_numbers(rows.iloc[new]), np.argsort(key_numbers(rows.iloc[new]))
+        places = np.searchsorted(self.numbers, added[order])
+        self.numbers = np.insert(self.numbers, places, added[order])
+        self.causes = np.insert(self.causes, places, causes[new][order])
+        return rows.iloc[new]
+
+    def refuse_second(
+        self,
+        numbers: NDArray[np.int64],
+        causes: NDArray[np.int16],
+        known: NDArray[np.int64],
+        known_causes: NDArray[np.int16],
+    ) -> None:
+        """Raise if one of the alleles, all of which are ``known`` (sorted), is known for another cause."""
+        before = known_causes[np.searchsorted(known, numbers)]
+        wrong = np.flatnonzero(before != causes)
+        if len(wrong):
+            names = list(self.names)
+            record, allele = (int(part) for part in split_number(numbers[wrong[0]]))
+            one, other = (names[cause[wrong[0]]] for cause in (before, causes))
+            raise CisweaveError(
+                f"record {record}, allele {allele} was rejected twice: {one[0]} ({one[1]}) and {other[0]} ({other[1]})"
+            )
+
+    def count(self, part: int) -> dict[str, int]:
+        """Alleles per step (``part`` 0) or per code (1)."""
+        numbers = np.bincount(self.causes, minlength=len(self.names)).tolist()
+        counted = Counter[str]()
+        for name, number in zip(self.names, numbers, strict=True):
+            counted[name[part]] += number
+        return dict(sorted(counted.items()))
+
+    def of_step(self, stage: str) -> NDArray[np.int64]:
+        """Keys of the alleles that one step rejected."""
+        causes = [number for name, number in self.names.items() if name[0] == stage]
+        return self.numbers[np.isin(self.causes, causes)]
 
 
 def balance(
-    variants: pd.DataFrame, ledger: pd.DataFrame, scored: pd.DataFrame, expected: tuple[int, int] | None = None
+    variants: NDArray[np.int64],
+    rejected: RejectedAlleles,
+    scored: NDArray[np.int64],
+    expected: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Check that every allele read was scored or rejected, and count.
 
     Parameters
     ----------
-    variants
-        What the first step kept, before anything else was rejected.
-    ledger
-        The rejected alleles of all stages.
-    scored
-        The scored alleles (columns ``record, allele``).
+    variants, scored
+        Keys (:func:`cisweave.tables.ledger.key_numbers`) of what the first step kept, before anything else was
+        rejected, and of what was scored, each once.
+    rejected
+        The rejected alleles of all steps.
     expected
         Records and alleles of the variant file, where it was counted afresh (:func:`count_alleles`).
 
     Returns
     -------
     dict
-        ``records, alleles, scored, rejected, reasons`` (code -> alleles) and ``stages`` (stage -> rejected alleles).
+        ``records, alleles, scored, rejected, reasons`` (code -> alleles) and ``stages`` (step -> rejected alleles).
 
     Raises
     ------
     CisweaveError
         If an allele is missing, was scored and rejected, or came from nowhere.
     """
-    first = ledger[ledger["stage"] == FIRST_STAGE]
-    read = np.sort(np.concatenate([key_numbers(variants), key_numbers(first)]))
+    read = np.sort(np.concatenate([variants, rejected.of_step(FIRST_STAGE)]))
     records, alleles = check_numbering(read), len(read)
     if expected is not None and expected != (records, alleles):
         raise CisweaveError(
             f"the variant file holds {expected[0]} records and {expected[1]} alleles, "
             f"but {records} records and {alleles} alleles are accounted for"
         )
-    for table in (scored, ledger):
-        refuse_strangers(key_numbers(table), read)
-    check_balance(alleles, scored, ledger)
+    for numbers in (scored, rejected.numbers):
+        refuse_strangers(numbers, read)
+    check_balance(read, scored, rejected.numbers)
     return {
         "records": records,
         "alleles": alleles,
-        "scored": len(np.unique(key_numbers(scored))),
-        "rejected": len(ledger),
-        "reasons": dict(sorted(Counter(ledger["code"]).items())),
-        "stages": dict(sorted(Counter(ledger["stage"]).items())),
+        "scored": len(scored),
+        "rejected": len(rejected.numbers),
+        "reasons": rejected.count(1),
+        "stages": rejected.count(0),
     }
 
 
@@ -168,7 +217,7 @@ def whole_keys(table: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     return table.astype(dict.fromkeys(KEY, "int64"))
 
 
-def scored_alleles(path: str | Path) -> pd.DataFrame:
+def scored_alleles(path: str | Path) -> NDArray[np.int64]:
     """The keys of the alleles in a table of scores, each once; an allele may have several genes, each once."""
     numbers: list[NDArray[np.int64]] = []
     genes: list[NDArray[np.int32]] = []
@@ -185,17 +234,28 @@ def scored_alleles(path: str | Path) -> pd.DataFrame:
         order = np.lexsort((np.concatenate(genes), number))
         if ((np.diff(number[order]) == 0) & (np.diff(np.concatenate(genes)[order]) == 0)).any():
             raise CisweaveError("an allele is scored twice", path=path)
-    return pd.DataFrame(dict(zip(KEY, split_number(alleles), strict=True)))
+    return alleles
 
 
-def kept_alleles(path: str | Path) -> pd.DataFrame:
+def kept_alleles(path: str | Path) -> NDArray[np.int64]:
     """The keys of the alleles that the first step kept."""
     keys = []
     for kept, unreadable in read_chunks(path, FIRST_STAGE):
         if len(unreadable):
             raise CisweaveError("this is not a VCF or variant table that 'genome normalize' wrote", path=path)
-        keys.append(kept[KEY])
-    return pd.concat(keys, ignore_index=True)
+        keys.append(key_numbers(kept))
+    return np.concatenate(keys)
+
+
+def merge_ledgers(rejected: Sequence[str | Path], out: str | Path) -> RejectedAlleles:
+    """Write the rows of several ledgers one after the other, each allele once; what was rejected."""
+    merged = RejectedAlleles()
+    with atomic_path(out) as temporary, Closing(TextSink(temporary, Path(out))) as sink:
+        sink.write(pd.DataFrame(columns=LEDGER_COLUMNS))
+        for path in rejected:
+            for part in read_parts(path, LEDGER_COLUMNS, dtype="str"):
+                sink.write(merged.add(whole_keys(part, path))[LEDGER_COLUMNS])
+    return merged
 
 
 def balance_ledger(
@@ -208,21 +268,26 @@ def balance_ledger(
 ) -> None:
     """Write the whole ledger and its summary, once the books balance (``cisweave genome ledger``).
 
+    The rows of each step follow those of the step before. Memory holds the keys of the alleles and no more.
     ``scored`` may name several tables (one a context set), which must hold the same alleles; ``rejected`` names each
     file once.
     """
     refuse_repeats(rejected)
-    tables = [scored_alleles(path) for path in scored]
-    for path, table in zip(scored[1:], tables[1:], strict=True):
-        if len(table.merge(tables[0], on=KEY)) != len(table) or len(table) != len(tables[0]):
+    alleles = scored_alleles(scored[0])
+    for path in scored[1:]:
+        if not np.array_equal(alleles, scored_alleles(path)):
             raise CisweaveError(f"this table does not hold the same alleles as {scored[0]}", path=path)
-    ledger = merge_rejected([whole_keys(read_ledger(path), path) for path in rejected])
     expected = count_alleles(vcf) if vcf is not None else None
-    kept = kept_alleles(variants)
-    counts = balance(kept, ledger, tables[0], expected)
+    with atomic_path(out) as temporary:
+        merged = merge_ledgers(rejected, temporary)
+        counts = balance(kept_alleles(variants), merged, alleles, expected)
     counts["explanations"] = {str(code): text for code, text in EXPLANATIONS.items() if code in counts["reasons"]}
-    write_ledger([ledger], out)
     write_json(summary, counts)
     inputs = [variants, *rejected, *scored, *([vcf] if vcf is not None else [])]
-    write_receipt(out, inputs=inputs, notes={"alleles": stage_counts(counts["scored"], ledger["code"])})
-    logger.info("%s", summary_line("ledger", stage_counts(counts["scored"], ledger["code"])))
+    totals = {
+        "in": counts["alleles"],
+        "kept": counts["scored"],
+        **{key: counts[key] for key in ("rejected", "reasons")},
+    }
+    write_receipt(out, inputs=inputs, notes={"alleles": totals})
+    logger.info("%s", summary_line("ledger", totals))

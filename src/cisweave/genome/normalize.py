@@ -27,7 +27,7 @@ logger = get_logger(__name__)
 
 STAGE = "normalize"
 REACH = 100_000
-"""Alleles this many bases behind the last record of a sorted file are forgotten: left-alignment reaches no further."""
+"""Alleles this many bases behind the last record of a sorted file are forgotten: no indel moves so far left."""
 
 
 class Placed(NamedTuple):
@@ -48,34 +48,34 @@ class Placed(NamedTuple):
 class Seen:
     """Remembers alleles, to find those that come again.
 
-    Where it ``forgets`` (alleles come sorted) it keeps only those less than :data:`REACH` bases behind, so that its
-    size does not grow with the file.
+    Where it ``forgets`` (alleles come sorted) it keeps only those less than :data:`REACH` bases behind the record it is
+    at, so that its size does not grow with the file.
     """
 
     def __init__(self) -> None:
         self.forgets = False
-        self._keys: set[tuple[str, int, str, str]] = set()
+        self._lines: dict[tuple[str, int, str, str], int] = {}
         self._order: deque[tuple[int, tuple[str, int, str, str]]] = deque()
         self._chrom = ""
 
-    def add(self, key: tuple[str, int, str, str], source_pos: int) -> bool:
-        """Remember an allele; whether it is new."""
+    def add(self, key: tuple[str, int, str, str], source_pos: int, line: int) -> int | None:
+        """Remember an allele (contig, position, REF, ALT); the line it stood on before, if it did."""
         if self.forgets:
             self._forget(key[0], source_pos)
-        if key in self._keys:
-            return False
-        self._keys.add(key)
+        if key in self._lines:
+            return self._lines[key]
+        self._lines[key] = line
         if self.forgets:
-            self._order.append((source_pos, key))
-        return True
+            self._order.append((max(source_pos, key[1]), key))
+        return None
 
     def _forget(self, chrom: str, source_pos: int) -> None:
         if chrom != self._chrom:
-            self._keys.clear()
+            self._lines.clear()
             self._order.clear()
             self._chrom = chrom
         while self._order and self._order[0][0] < source_pos - REACH:
-            self._keys.discard(self._order.popleft()[1])
+            self._lines.pop(self._order.popleft()[1], None)
 
 
 class Normalizer:
@@ -94,6 +94,11 @@ class Normalizer:
     def __init__(self, genome: Genome | None, settings: VariantSettings, path: Path):
         self.genome, self.settings, self.path = genome, settings, path
         self.seen = Seen()
+        if settings.compat == "seal" and settings.ref_policy not in ("exclude", "warn"):
+            raise CisweaveError(
+                "compat: seal keeps alleles whose REF differs, as ref_policy warn; ref_policy "
+                f"{settings.ref_policy} cannot go with it"
+            )
         self.policy = "warn" if settings.compat == "seal" else settings.ref_policy
         self.aligns = settings.left_align and settings.compat != "seal"
         aliases = read_aliases(settings.aliases) if settings.aliases is not None else ()
@@ -110,8 +115,8 @@ class Normalizer:
         for index, row in enumerate(rows):
             line, chrom, pos, ref, alt = row[2], *row[8:12]
             placed = self.place(chrom, pos, ref, alt, line)
-            if isinstance(placed, Placed) and not self.seen.add(placed[:4], pos):
-                placed = Rejection(Reason.DUPLICATE, "the same allele came earlier in the file")
+            if isinstance(placed, Placed):
+                placed = self.first_of(placed, pos, line)
             if isinstance(placed, Rejection):
                 bad.append(index)
                 codes.append(str(placed.reason))
@@ -121,6 +126,15 @@ class Normalizer:
         rejected = frame.iloc[bad]
         texts = (pd.Series(values, index=rejected.index, dtype="str") for values in (codes, details))
         return frame_of(kept, VARIANT_COLUMNS), ledger_rows(rejected, STAGE, *texts)
+
+    def first_of(self, placed: Placed, source_pos: int, line: int) -> Placed | Rejection:
+        """The allele, unless it came before."""
+        before = self.seen.add(placed[:4], source_pos, line)
+        if before is None:
+            return placed
+        chrom, pos, ref, alt = placed[:4]
+        same = f"{chrom}:{pos} {shorten(ref)} > {shorten(alt)}"
+        return Rejection(Reason.DUPLICATE, f"line {before} has the same allele, {same}")
 
     def place(self, chrom: str, pos: int, ref: str, alt: str, line: int) -> Placed | Rejection:
         """Place one allele; the first reason that speaks against it is given."""

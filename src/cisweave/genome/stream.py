@@ -17,17 +17,19 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import atomic_path
 from cisweave.core.logs import get_logger
 from cisweave.genome.alleles import check_alleles, shorten
 from cisweave.genome.reasons import Reason
-from cisweave.genome.table import MAX_NUMBER, VARIANT_COLUMNS, frame_of, read_variant_table
-from cisweave.genome.text import DIGITS, numbered_lines
-from cisweave.genome.vcf import VcfRecord, read_records, seekable
-from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, NUMBERS
+from cisweave.genome.table import MAX_NUMBER, VARIANT_COLUMNS, frame_of, has_form, read_variant_table
+from cisweave.genome.text import DIGITS, first_bytes
+from cisweave.genome.vcf import BCF, VcfRecord, read_records, seekable
+from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, NUMBERS, key_numbers, split_number
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
@@ -53,6 +55,11 @@ HEADER = """\
 ##INFO=<ID=CW_SWAPPED,Number=0,Type=Flag,Description="REF and ALT are exchanged against the user's file">
 ##INFO=<ID=CW_STRAND,Number=1,Type=String,Description="Strand of the user's alleles in this assembly">
 """
+CARRIED = re.compile(r"(?:^|;)CW_RECORD=")
+ADVICE = (
+    "files were joined, merged or edited after cisweave wrote them; give each by itself, or drop what it wrote with "
+    "'bcftools annotate -x INFO' and normalize again"
+)
 COLUMNS_LINE = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 
@@ -82,12 +89,11 @@ def read_chunks(path: str | Path, stage: str, chunk: int = CHUNK) -> Iterator[Ch
 
 
 def is_variant_table(path: Path) -> bool:
-    """Whether a file is a variant table and not a VCF."""
+    """Whether a file is a variant table and not a VCF: Parquet by its name, text by its header."""
     if path.suffix == ".parquet":
         return True
-    if not path.name.endswith((".tsv", ".tsv.gz", ".txt")):
-        return False
-    return next(iter(numbered_lines(path)), (0, ""))[1].split("\t")[:2] == KEY
+    start = first_bytes(path, 64)
+    return not start.startswith(BCF) and start.lstrip(b"\xef\xbb\xbf").split(b"\t")[:2] == [b"record", b"allele"]
 
 
 def table_chunks(path: Path, chunk: int) -> Iterator[Chunk]:
@@ -102,67 +108,95 @@ def vcf_chunks(path: Path, stage: str, chunk: int) -> Iterator[Chunk]:
     kept: list[tuple[Any, ...]] = []
     rejected: list[tuple[Any, ...]] = []
     carried: bool | None = None
+    keys = Keys(path)
     for record in read_records(path):
-        has_source = "CW_RECORD=" in record.info
+        has_source = CARRIED.search(record.info) is not None
         carried = has_source if carried is None else carried
         if has_source != carried:
             raise CisweaveError(
-                "some records carry CW_RECORD in INFO and some do not: files of different origin were merged; give "
-                "each by itself, or drop INFO/CW_* with: bcftools annotate -x INFO",
-                path=path,
-                line=record.line,
+                f"some records carry CW_RECORD in INFO and some do not: {ADVICE}", path=path, line=record.line
             )
         for number, alt in enumerate(record.alts, start=1):
-            row, reason, detail = parse_allele(record, number, alt)
+            row, reason, detail = parse_allele(record, number, alt, path if carried else None)
             if reason is None:
                 kept.append(row)
             else:
                 line, source = row[2], row[4:8]
                 rejected.append((stage, line, row[0], row[1], *source, str(reason), detail))
         if len(kept) + len(rejected) >= chunk:
-            yield frame_of(kept, VARIANT_COLUMNS), frame_of(rejected, LEDGER_TYPES)
+            yield frames_of(kept, rejected, keys if carried else None)
             kept, rejected = [], []
-    yield frame_of(kept, VARIANT_COLUMNS), frame_of(rejected, LEDGER_TYPES)
+    yield frames_of(kept, rejected, keys if carried else None)
 
 
-def parse_allele(record: VcfRecord, number: int, alt: str) -> tuple[tuple[Any, ...], Reason | None, str]:
-    """One allele as a row of the variant table; and why it is none, with a detail, where it is not."""
-    chrom, ref, source_pos = record.chrom, record.ref, record.pos
-    if record.problem:
-        return (record.record, number, record.line, record.name, chrom, source_pos, ref, alt), *malformed(record)
-    pos = int(source_pos) if DIGITS.fullmatch(source_pos) else 0
-    if pos < 1:
-        detail = f"POS {shorten(source_pos)} is not a whole number from 1 upwards"
-        row = (record.record, number, record.line, record.name, chrom, source_pos, ref, alt)
-        return row, Reason.BAD_POSITION, detail
-    rejection = check_alleles(ref, alt)
-    key = (record.record, number, record.line, record.name, chrom, pos, ref, alt)
+def frames_of(kept: list[tuple[Any, ...]], rejected: list[tuple[Any, ...]], keys: Keys | None) -> Chunk:
+    """Rows as a chunk; with ``keys``, alleles whose key came before are an error."""
+    chunk = frame_of(kept, VARIANT_COLUMNS), frame_of(rejected, LEDGER_TYPES)
+    if keys is not None:
+        keys.add(np.concatenate([key_numbers(frame) for frame in chunk]))
+    return chunk
+
+
+class Keys:
+    """Keys of the alleles of a VCF that cisweave wrote, eight bytes each: none may come twice."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._known = np.empty(0, dtype=np.int64)
+
+    def add(self, numbers: NDArray[np.int64]) -> None:
+        """Remember keys (:func:`cisweave.tables.ledger.key_numbers`); one that is known is an error."""
+        new, count = np.unique(numbers, return_counts=True)
+        places = np.searchsorted(self._known, new)
+        twice = new[(count > 1) | (np.append(self._known, -1)[places] == new)]
+        if len(twice):
+            record, allele = (int(part[0]) for part in split_number(twice))
+            raise CisweaveError(
+                f"CW_RECORD={record}, CW_ALLELE={allele} stands in two records: {ADVICE}", path=self.path
+            )
+        self._known = np.insert(self._known, places, new)
+
+
+def parse_allele(
+    record: VcfRecord, number: int, alt: str, carried: Path | None
+) -> tuple[tuple[Any, ...], Reason | None, str]:
+    """One allele as a row of the variant table; and why it is none, with a detail, where it is not.
+
+    ``carried`` is the file where its INFO holds the source of the alleles.
+    """
+    chrom, ref = record.chrom, record.ref
+    pos = int(record.pos) if DIGITS.fullmatch(record.pos) else 0
+    key = (record.record, number, record.line, record.name, chrom, pos or record.pos, ref, alt)
     state: tuple[Any, ...] = (None, False, "+")
-    if "CW_RECORD=" in record.info:
+    if carried is not None:
         try:
             key, state = parse_source(record, number)
         except (KeyError, ValueError):
-            return key, Reason.MALFORMED_RECORD, "INFO/CW_* is not as cisweave writes it"
+            raise CisweaveError(
+                f"INFO/CW_* is not as cisweave writes it: {ADVICE}", path=carried, line=record.line
+            ) from None
+    if record.problem:
+        return key, Reason.MALFORMED_RECORD, record.problem
+    if pos < 1:
+        return key, Reason.BAD_POSITION, f"POS {shorten(record.pos)} is not a whole number from 1 upwards"
+    rejection = check_alleles(ref, alt)
     row = (*key, chrom, pos, ref.upper(), alt.upper(), *state)
     return (row, *rejection) if rejection else (row, None, "")
-
-
-def malformed(record: VcfRecord) -> tuple[Reason, str]:
-    """Why a line is no record."""
-    return Reason.MALFORMED_RECORD, record.problem
 
 
 def parse_source(record: VcfRecord, number: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Key and source of an allele, and its state, from INFO; ``ValueError`` or ``KeyError`` where it is not ours."""
     fields = dict(part.partition("=")[::2] for part in record.info.split(";"))
-    row, allele, line = (int(fields[name]) for name in PROVENANCE[:3])
-    chrom, pos, ref, alt = map(unquote, fields["CW_SOURCE"].split("|"))
-    if number > 1 or min(row, allele, line) < 1 or max(row, allele, line) > MAX_NUMBER or not DIGITS.fullmatch(pos):
+    numbers = [fields[name] for name in PROVENANCE[:3]]
+    contig, pos, ref, alt = fields["CW_SOURCE"].split("|")
+    chrom, strand = unquote(contig), fields.get("CW_STRAND", "+")
+    forms = ((chrom, "source_chrom"), (ref, "source_ref"), (alt, "source_alt"), (strand, "lift_strand"))
+    if number > 1 or not all(map(DIGITS.fullmatch, [*numbers, pos])) or not all(has_form(*pair) for pair in forms):
+        raise ValueError(record.info)
+    row, allele, line = map(int, numbers)
+    if min(row, allele, line, int(pos)) < 1 or max(row, allele, line) > MAX_NUMBER:
         raise ValueError(record.info)
     match = {"1": True, "0": False}.get(fields.get("CW_MATCH", ""))
-    strand = fields.get("CW_STRAND", "+")
-    if strand not in ("+", "-"):
-        raise ValueError(strand)
     return (row, allele, line, record.name, chrom, int(pos), ref, alt), (match, "CW_SWAPPED" in fields, strand)
 
 
@@ -260,8 +294,9 @@ class VcfSink:
         yield COLUMNS_LINE
 
 
-VCF_KINDS = {".vcf.gz": "z", ".vcf": "v", ".bcf": "b"}
+VCF_KINDS = {".vcf.gz": "z", ".vcf.bgz": "z", ".vcf": "v", ".bcf": "b"}
 """How bcftools names the formats."""
+TABLES = (".parquet", ".tsv", ".tsv.gz")
 
 
 def vcf_line(
@@ -366,6 +401,8 @@ def open_sink(path: str | Path, contigs: Mapping[str, int] | None = None) -> Ite
     """Open a file of variants to write, in the format its name asks for; it appears when the block ends well."""
     target = Path(path)
     is_vcf = target.name.endswith(tuple(VCF_KINDS))
+    if not is_vcf and not target.name.endswith(TABLES):
+        raise CisweaveError(f"the name must end in {', '.join([*VCF_KINDS, *TABLES])}", path=target)
     with atomic_path(target) as temporary:
         sink: Sink
         if is_vcf:
@@ -374,9 +411,8 @@ def open_sink(path: str | Path, contigs: Mapping[str, int] | None = None) -> Ite
             sink = ParquetSink(temporary) if target.suffix == ".parquet" else TextSink(temporary, target)
         with Closing(sink):
             yield sink
-        if target.name.endswith(".vcf.gz"):
-            index = temporary.with_name(temporary.name + ".csi")
-            index.replace(target.with_name(target.name + ".csi"))
+    if target.name.endswith((".vcf.gz", ".vcf.bgz")):
+        temporary.with_name(temporary.name + ".csi").replace(target.with_name(target.name + ".csi"))
 
 
 def write_stage(
@@ -425,6 +461,9 @@ def write_stage(
     counts = stage_counts(kept, reasons)
     extra = dict(notes()) if notes else {}
     write_receipt(out, settings=settings, inputs=inputs, notes={"alleles": counts, **extra})
+    if counts["in"] and not kept:
+        most = max(counts["reasons"], key=counts["reasons"].get)
+        logger.warning("%s: nothing is kept, mostly for %s; are these the right files, of one assembly?", stage, most)
     logger.info("%s", summary_line(stage, counts))
     return counts
 

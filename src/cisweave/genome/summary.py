@@ -13,7 +13,7 @@ import pandas as pd
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
-from cisweave.genome.reasons import EXPLANATIONS
+from cisweave.genome.reasons import EXPLANATIONS, Reason
 from cisweave.tables.frames import read_table
 from cisweave.tables.ledger import KEY, read_ledger
 from cisweave.tables.receipts import receipt_path
@@ -27,14 +27,15 @@ MOST_BINS = 40
 MEANINGS = {
     "assigned_alleles": "alleles with a gene",
     "genes": "genes of these alleles",
-    "ref_checked": "alleles whose REF was compared with the genome",
-    "ref_match_share": "share of those whose REF is what the genome holds",
+    "ref_checked": "alleles whose REF was compared with the genome, kept or rejected for it",
+    "ref_match_share": "share of those whose REF in the file is what the genome holds",
     "swapped": "alleles whose REF and ALT were exchanged, because the genome holds ALT",
     "reverse_complemented": "alleles that were reverse-complemented when they were lifted",
     "median_distance": "median distance to the TSS (bp), without direction",
 }
 """Rows of the summary."""
 
+REF_CODES = (Reason.REF_MISMATCH, Reason.LIFT_REF_MISMATCH, Reason.LIFT_SWAPPED)
 COLUMNS = [*KEY, "chrom", "ref", "alt", "reference_genome_match", "swapped", "lift_strand"]
 COLUMNS += ["gene_id", "gene_strand", "dist_to_tss"]
 
@@ -102,7 +103,7 @@ def summarize(steps: Mapping[str, str | Path], ledgers: Sequence[str | Path]) ->
         lengths=length_table(alleles),
         distance=distance_table(pairs),
         contigs=contig_table(alleles),
-        summary=summary_table(alleles, pairs),
+        summary=summary_table(alleles, pairs, rejects),
     )
 
 
@@ -256,14 +257,20 @@ def contig_table(alleles: pd.DataFrame) -> pd.DataFrame:
     return table.astype("int64").rename_axis("contig").reset_index()
 
 
-def summary_table(alleles: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The figures a reader looks for first."""
-    match = alleles["reference_genome_match"].dropna().astype("bool")
+def summary_table(alleles: pd.DataFrame, pairs: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+    """The figures a reader looks for first.
+
+    REF is counted as the file has it: swapped alleles, and those rejected for their REF, disagree with the genome.
+    """
+    compared = alleles[alleles["reference_genome_match"].notna()]
+    agree = compared["reference_genome_match"].astype("bool") & ~compared["swapped"].astype("bool")
+    refused = rejects[rejects["code"].isin([str(code) for code in REF_CODES])].drop_duplicates(["step", "code"])
+    checked = len(compared) + int(refused["alleles"].sum())
     values: dict[str, float | int | None] = {
         "assigned_alleles": len(alleles),
         "genes": pairs["gene_id"].nunique(),
-        "ref_checked": len(match),
-        "ref_match_share": float(match.mean()) if len(match) else None,
+        "ref_checked": checked,
+        "ref_match_share": float(agree.sum() / checked) if checked else None,
         "swapped": int(alleles["swapped"].sum()),
         "reverse_complemented": int(alleles["reverse_complemented"].sum()),
         "median_distance": float(pairs["dist_to_tss"].abs().median()) if len(pairs) else None,

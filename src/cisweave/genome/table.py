@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
@@ -49,6 +51,7 @@ FORMS: dict[tuple[str, ...], str | int] = {
     ("lift_strand",): r"[+-]",
 }
 """What columns hold: text of a form, or whole numbers from 1 to the given one."""
+EXACT = {"bool": "True or False", "int64": "whole numbers"}
 TEXT = [column for column, kind in {**VARIANT_COLUMNS, **GENE_COLUMNS}.items() if kind == "str"]
 
 
@@ -65,12 +68,45 @@ def read_variant_table(path: str | Path, columns: Iterable[str] = ()) -> pd.Data
         if column in frame:
             filled = frame.fillna({column: ""}) if kind == "str" else frame
             try:
+                if kind in EXACT:
+                    refuse_inexact(frame[column], kind, path)
                 frame = filled.astype({column: kind})
             except (TypeError, ValueError, OverflowError) as error:
                 raise CisweaveError(f"column {column} does not hold {kind} throughout ({error})", path=path) from error
     check_variants(frame, path)
     check_values(frame, path)
     return frame
+
+
+def refuse_inexact(values: pd.Series, kind: str, path: str | Path) -> None:
+    """Raise at the first value that is not just true or false (``bool``), or not a whole number (``int64``)."""
+    if kind == "bool":
+        right = values.map(type).isin([bool, np.bool_])
+    else:
+        numbers = pd.to_numeric(values, errors="coerce")
+        right = numbers.notna() & (numbers % 1 == 0) & ~values.map(type).isin([bool, np.bool_])
+    wrong = (~right).to_numpy().nonzero()[0]
+    if len(wrong):
+        row = int(wrong[0])
+        value = values.iloc[row]
+        found = "empty" if pd.isna(value) else f"{value!r:.60}" if isinstance(value, str) else f"{value!s:.60}"
+        raise CisweaveError(
+            f"column {values.name} must hold {EXACT[kind]}, not {found}", path=path, line=table_line(path, row)
+        )
+
+
+def read_flags(frame: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """The table with column ``swapped`` as true and false; all false where it is absent."""
+    if "swapped" not in frame:
+        return frame.assign(swapped=False)
+    refuse_inexact(frame["swapped"], "bool", path)
+    return frame.astype({"swapped": "bool"})
+
+
+def has_form(text: str, column: str) -> bool:
+    """Whether ``text`` is what a column of text holds."""
+    form = next(form for columns, form in FORMS.items() if column in columns)
+    return isinstance(form, str) and re.fullmatch(form, text) is not None
 
 
 def check_values(frame: pd.DataFrame, path: str | Path) -> None:
@@ -105,6 +141,23 @@ def check_variants(frame: pd.DataFrame, path: str | Path = "variant table") -> N
     if len(twice):
         first = twice.iloc[0]
         raise CisweaveError(f"record {first['record']}, allele {first['allele']} stands in two rows", path=path)
+
+
+def as_in_file(variants: pd.DataFrame) -> pd.DataFrame:
+    """Variants with ``ref, alt`` as their effects go, from the file's REF to its ALT, in the letters of the assembly.
+
+    Where the two were exchanged (``swapped``) they are turned back; REF is then not what the genome holds.
+    """
+    if "swapped" not in variants or not variants["swapped"].astype("bool").any():
+        return variants
+    swapped = variants["swapped"].astype("bool")
+    turned = {
+        "ref": variants["ref"].mask(swapped, variants["alt"]),
+        "alt": variants["alt"].mask(swapped, variants["ref"]),
+    }
+    if "reference_genome_match" in variants:
+        turned["reference_genome_match"] = variants["reference_genome_match"].mask(swapped, False)
+    return variants.assign(**turned)
 
 
 def table_line(path: str | Path, row: int) -> int:

@@ -77,11 +77,25 @@ def read_records(path: str | Path) -> Iterator[VcfRecord]:
     path = existing(path)
     lines = bcf_lines(path) if first_bytes(path).startswith(BCF) else numbered_lines(path)
     record = 0
+    refuse_other_text(path)
     for line, text in lines:
         if text.startswith("#") or not text.strip():
             continue
         record += 1
         yield parse_record(record, line, text)
+
+
+def refuse_other_text(path: Path) -> None:
+    """Raise if a file is text of another kind: a FASTA, or lines none of which has tab-separated columns."""
+    start = first_bytes(path, 20_000)
+    if start.startswith(b">"):
+        raise CisweaveError("this is a FASTA; give variants (VCF, BCF or five columns)", path=path)
+    lines = [line for line in start.splitlines()[:-1] if line.strip() and not line.startswith(b"#")]
+    if len(lines) > 20 and not any(b"\t" in line for line in lines):
+        raise CisweaveError(
+            "no line has tabs between its columns; give a VCF, or the columns CHROM, POS, ID, REF, ALT with tabs",
+            path=path,
+        )
 
 
 def parse_record(record: int, line: int, text: str) -> VcfRecord:
@@ -137,8 +151,10 @@ def seekable(path: str | Path) -> Iterator[Path]:
         if stat.S_ISREG(kind):
             yield Path(path)
             return
-        if not stat.S_ISFIFO(kind):
+        if not stat.S_ISFIFO(kind) and not Path(path).samefile(os.devnull):
             raise CisweaveError("this is neither a file nor a pipe", path=path)
+    elif sys.stdin is None:
+        raise CisweaveError("standard input is closed; send variants into it, or name a file")
     elif sys.stdin.isatty():
         raise CisweaveError("standard input is a terminal; send variants into it, or name a file")
     with tempfile.TemporaryDirectory(prefix="cisweave-") as folder:
@@ -146,4 +162,9 @@ def seekable(path: str | Path) -> Iterator[Path]:
         source = os.dup(sys.stdin.fileno()) if str(path) == STANDARD_INPUT else os.open(path, os.O_RDONLY)
         with os.fdopen(source, "rb") as stream, open(copy, "wb") as target:
             shutil.copyfileobj(stream, target)
-        yield copy
+        try:
+            yield copy
+        except CisweaveError as error:
+            if error.path != copy:
+                raise
+            raise CisweaveError(error.problem, path="standard input", line=error.line) from error

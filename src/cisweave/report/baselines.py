@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cisweave.genome.table import as_in_file
 from cisweave.report.scores import SeqletNames, mark_recall, median_spearman, spearman
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ def effect_features(pairs: pd.DataFrame, genome: Genome) -> pd.DataFrame:
         for chrom, pos in set(zip(pairs.chrom, pairs.pos, strict=True))
     }
     strand = np.where(pairs.gene_strand == "-", -1, 1)
+    changes = as_in_file(pairs)
     return pd.DataFrame(
         {
-            "gc_change": count_gc(pairs.alt) - count_gc(pairs.ref),
+            "gc_change": count_gc(changes.alt) - count_gc(changes.ref),
             "gc_local": [local[place] for place in zip(pairs.chrom, pairs.pos, strict=True)],
             "closeness": -pairs.dist_to_tss.abs(),
             "downstream": pairs.dist_to_tss * strand,

@@ -14,7 +14,7 @@ from cisweave.report.world import accepted_matrices
 
 PAIR_KEY = ["record", "allele", "gene_id"]
 PLACE = ["dist_to_tss", "gene_strand"]
-TRUE_COLUMNS = ["record", "allele", "chrom", "pos", "ref", "alt", "gene_id", "kind", "tf"]
+TRUE_COLUMNS = ["record", "allele", "chrom", "pos", "ref", "alt", "gene_id", "kind", "tf", "swapped"]
 MIN_PAIRS = 5
 """Fewest variants a context (or transcription factor) must have for a Spearman correlation of its own."""
 
@@ -93,6 +93,8 @@ def join_effects(
     min_effect
         Least |true effect|, ln expression.
     """
+    if "swapped" not in truth:
+        truth = truth.assign(swapped=False)
     motif_variants = truth[truth.tf.notna() & (truth.tf != "") & truth.chrom.isin(chromosomes)]
     tables = [pair_effects(table, motif_variants, contexts) for table in predictions]
     pairs = pd.concat(tables, ignore_index=True)

@@ -21,6 +21,7 @@ from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.genome.reasons import Reason
+from cisweave.genome.table import as_in_file, read_flags
 from cisweave.models.folders import LoadedModel, load_model
 from cisweave.models.predict import predict_probabilities
 from cisweave.seal.profiles import ProfileStore, read_profiles
@@ -224,9 +225,8 @@ def predict(
         load_model(model, torch_device, "expression"),
     )
     store.check_model(chromatin)
-    table = read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS]).sort_values(
-        VARIANT_KEY, kind="stable", ignore_index=True
-    )
+    table = read_flags(read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS]), variants)
+    table = table.sort_values(VARIANT_KEY, kind="stable", ignore_index=True)
     window = int(chromatin_model.spec.hyperparameters["window"])
     reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
     scored = table[reasons == ""].reset_index(drop=True)
@@ -266,18 +266,6 @@ def unscored_alleles(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
         )
     alleles = left_out[~partly].drop_duplicates(VARIANT_KEY)
     return ledger_rows(alleles, "seal_predict", reasons[alleles.index])
-
-
-def as_in_file(variants: pd.DataFrame) -> pd.DataFrame:
-    """Swapped alleles with the REF and ALT of the file, as its effects go; REF is then not what the genome holds."""
-    if "swapped" not in variants or not variants["swapped"].any():
-        return variants
-    swapped = variants["swapped"]
-    return variants.assign(
-        ref=variants["ref"].mask(swapped, variants["alt"]),
-        alt=variants["alt"].mask(swapped, variants["ref"]),
-        reference_genome_match=variants["reference_genome_match"].mask(swapped, False),
-    )
 
 
 def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:

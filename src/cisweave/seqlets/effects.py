@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cisweave.core.logs import get_logger
+from cisweave.genome.table import as_in_file
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS, UNASSIGNED
 from cisweave.seqlets.loci import rank_variants
 from cisweave.seqlets.table import allele_span, read_loci, typed
@@ -47,8 +48,8 @@ MOTIF_EFFECT_COLUMNS: dict[str, str] = {
     "q_value": "float64",
     "seqlet_id": "Int64",
 }
-"""``record, allele`` name the variant; ``ref, alt`` are those of the genome, and where ``swapped`` the user's file has
-them the other way round: all else is told from the file's REF to its ALT. ``context`` and ``effect`` (ln expression,
+"""``record, allele`` name the variant. All is told from the REF to the ALT of the user's file: where ``swapped``, the
+genome holds ALT. ``context`` and ``effect`` (ln expression,
 alt - ref) are its strongest; ``event`` is breaks, makes or none; ``motif`` names the seqlet of the haplotype where it
 is stronger (unassigned where nothing matches); attributions are sums over the called cores (logits of ``track``), 0
 where no seqlet was called."""
@@ -95,7 +96,7 @@ def motif_effects(
     strongest = strongest.astype({"record": "Int64", "allele": "Int64"})
     result = regions.merge(strongest, on=KEY, how="left").merge(events, on="region_id")
     result = typed(result.fillna({"swapped": False, **dict.fromkeys(TEXT, "")}), MOTIF_EFFECT_COLUMNS)
-    result = turn_swapped(result)
+    result = as_in_file(turn_swapped(result))
     result = result.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
     write_tsv(result, out, float_format="%.6g")
     write_receipt(out, inputs=[annotated, loci, *effects], settings={"min_change": MIN_CHANGE})

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cisweave.config.sections import LociSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
-from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
+from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS, read_flags
 from cisweave.models.folders import SPEC, WEIGHTS, read_spec
 from cisweave.models.profiles import ProfileStore, read_profiles
 from cisweave.seqlets.table import LOCI_COLUMNS, empty_loci, typed
@@ -101,12 +101,14 @@ def strongest_effects(path: str | Path) -> pd.DataFrame:
         raise CisweaveError("the table of effects has no context column", path=path)
     values = np.nan_to_num(table[contexts].to_numpy(dtype=np.float64))
     strongest = np.abs(values).argmax(axis=1) if len(values) else np.empty(0, dtype=np.int64)
-    if "swapped" not in table:
-        table["swapped"] = False
-    return table.assign(
-        context=pd.Series([contexts[column] for column in strongest], index=table.index, dtype="str"),
-        effect=values[np.arange(len(values)), strongest],
-    ).drop(columns=contexts)
+    return (
+        read_flags(table, path)
+        .assign(
+            context=pd.Series([contexts[column] for column in strongest], index=table.index, dtype="str"),
+            effect=values[np.arange(len(values)), strongest],
+        )
+        .drop(columns=contexts)
+    )
 
 
 def rank_variants(paths: Sequence[str | Path]) -> pd.DataFrame:

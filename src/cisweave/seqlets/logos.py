@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+KNOWN = ("record", "allele", "chrom", "pos", "ref", "alt", "swapped", "gene_id", "context", "effect", "event")
+"""What the index of the figures says of a variant."""
 VARIANT_VIEW = 80
 """Bases drawn around a variant."""
 PROMOTER_VIEW = 200
@@ -139,13 +141,13 @@ def variant_figures(
         haplotypes = loci[loci.region_id == event.region_id]
         track = event.track or haplotypes.tracks.iloc[0].split(",")[0]
         rows = []
-        for _, locus in haplotypes.iterrows():
+        for _, locus in haplotypes.iloc[:: -1 if event.swapped else 1].iterrows():
             item = find_item(store, int(locus.locus_id), track)
             if item is None:
                 continue
             span = allele_span(locus)
             start = min(max(0, span[0] - VARIANT_VIEW // 2), store.codes.shape[1] - VARIANT_VIEW)
-            name = "reference" if locus.allele == "ref" else "alternative"
+            name = "reference" if (locus.allele == "ref") != event.swapped else "alternative"
             bases = locus.ref if locus.allele == "ref" else locus["alt"]
             title = f"{name} ({shorten(bases)})"
             rows.append(make_row(store, item, seqlets, title, start, VARIANT_VIEW, span))
@@ -156,10 +158,7 @@ def variant_figures(
         title = f"{place}, {name}; {event.gene_id} {event.context} {event.effect:+.2f}; attribution of {track}"
         file = file_name("variant", len(entries) + 1, event.chrom, event.pos, event.record, event.allele)
         save_figure(make_figure(title, rows), out / file)
-        known = {
-            column: plain(event[column])
-            for column in ("record", "allele", "chrom", "pos", "ref", "alt", "gene_id", "context", "effect", "event")
-        }
+        known = {column: plain(event[column]) for column in KNOWN}
         entries.append(
             {
                 "file": file,

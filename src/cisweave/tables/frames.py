@@ -55,10 +55,13 @@ def read_table(path: str | Path, columns: Iterable[str] = (), dtype: dict[str, s
     return frame
 
 
-def read_parts(path: str | Path, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
+def read_parts(
+    path: str | Path, columns: Iterable[str], optional: Iterable[str] = (), dtype: Literal["str"] | None = None
+) -> Iterator[pd.DataFrame]:
     """Read these columns of a table part by part, so that memory does not grow with its rows.
 
-    The index counts the rows of the file from 0. ``columns`` must be there, ``optional`` ones need not.
+    The index counts the rows of the file from 0. ``columns`` must be there, ``optional`` ones need not; ``dtype`` is
+    that of all columns of a text.
     """
     path, needed = existing(path), list(columns)
     wanted = {*needed, *optional}
@@ -68,7 +71,7 @@ def read_parts(path: str | Path, columns: Iterable[str], optional: Iterable[str]
             parts = parquet_parts(path, wanted)
         else:
             parts = pd.read_csv(
-                path, compression=packed(path), usecols=lambda name: name in wanted, chunksize=PART, **TSV
+                path, dtype=dtype, compression=packed(path), usecols=lambda name: name in wanted, chunksize=PART, **TSV
             )
         for part in parts:
             require_columns(part, needed, path)

@@ -62,13 +62,19 @@ def split_number(number: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     return number >> ALLELE_BITS, number & ((1 << ALLELE_BITS) - 1)
 
 
-def check_balance(read: int, scored: pd.DataFrame, ledger: pd.DataFrame) -> None:
-    """Raise unless alleles read = alleles scored + alleles rejected, with no allele in both."""
-    kept, rejected = np.unique(key_numbers(scored)), np.unique(key_numbers(ledger))
-    both = np.intersect1d(kept, rejected, assume_unique=True)
+def check_balance(read: NDArray[np.int64], scored: NDArray[np.int64], rejected: NDArray[np.int64]) -> None:
+    """Raise unless alleles read = alleles scored + alleles rejected, with no allele in both.
+
+    All three are keys (:func:`key_numbers`), each once.
+    """
+    both = np.intersect1d(scored, rejected, assume_unique=True)
     if len(both):
         first = split_number(both)[0][0]
         raise CisweaveError(f"{len(both)} alleles are both scored and rejected, the first is record {first}")
-    accounted = len(kept) + len(rejected)
-    if accounted != read:
-        raise CisweaveError(f"{read} alleles were read but {accounted} are accounted for (scored or rejected)")
+    missing = np.setdiff1d(read, np.concatenate([scored, rejected]), assume_unique=True)
+    if len(missing):
+        record, allele = (int(part[0]) for part in split_number(missing))
+        raise CisweaveError(
+            f"{len(read)} alleles were read but {len(read) - len(missing)} are accounted for (scored or rejected); the "
+            f"first that is not is record {record}, allele {allele}: is the ledger of a step missing?"
+        )

@@ -102,8 +102,8 @@ def tiles(data: ReportData) -> list[Tile]:
     distance = quantity["median_distance"]
     return [
         Tile("Alleles with a gene", f"{assigned:,}", f"of {read:,} read; {int(quantity['genes']):,} genes"),
-        Tile("REF is the genome's", match, f"of {checked:,} alleles with a gene that were compared"),
-        Tile("Swapped", f"{int(quantity['swapped']):,}", "REF and ALT exchanged; effects are negated"),
+        Tile("REF is the genome's", match, f"of {checked:,} alleles compared, as the file has them"),
+        Tile("Swapped", f"{int(quantity['swapped']):,}", "the genome holds ALT; effects are negated"),
         Tile("Reverse-complemented", f"{int(quantity['reverse_complemented']):,}", "lifted to the other strand"),
         Tile("Distance to TSS", "–" if pd.isna(distance) else f"{distance:,.0f} bp", "median, either direction"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cisweave.genome.table import as_in_file
 from cisweave.report import figures
 from cisweave.report.blocks import Block, Column, Figure, Table
 from cisweave.report.data import ReportData
@@ -34,13 +35,15 @@ def variants_section(data: ReportData) -> list[Block]:
 def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
     """The table of top variants."""
     events = motif_effects[["record", "allele", "event", "motif"]].drop_duplicates(["record", "allele"])
-    table = variants.merge(events.astype({"record": "int64", "allele": "int64"}), on=["record", "allele"], how="left")
+    table = as_in_file(variants).merge(
+        events.astype({"record": "int64", "allele": "int64"}), on=["record", "allele"], how="left"
+    )
     motif = table.motif.where(~table.motif.isin([UNASSIGNED, ""]) & table.motif.notna(), "a motif without a name")
     event = table.event.map(EVENTS).fillna("")
     shown = table.assign(
         rank=range(1, len(table) + 1),
         place=[f"{chrom}:{pos:,}" for chrom, pos in zip(table.chrom, table.pos, strict=True)],
-        alleles=[change(*row) for row in zip(table.ref, table["alt"], table.swapped, strict=True)],
+        alleles=[f"{shorten(ref)} → {shorten(alt)}" for ref, alt in zip(table.ref, table["alt"], strict=True)],
         event=(event + " " + motif).where(event != "", ""),
         distance=table.dist_to_tss * table.gene_strand.map({"-": -1}).fillna(1),
     )
@@ -61,12 +64,6 @@ def top_table(variants: pd.DataFrame, motif_effects: pd.DataFrame) -> Table:
         "upstream. The motif is what the variant breaks or makes, where the allele was attributed."
     )
     return Table.of(shown, columns, caption, search=True, tall=True)
-
-
-def change(ref: str, alt: str, swapped: bool) -> str:
-    """REF and ALT as the variant file has them, in the letters of the modelled assembly."""
-    before, after = (alt, ref) if swapped else (ref, alt)
-    return f"{shorten(before)} → {shorten(after)}"
 
 
 def shorten(bases: str) -> str:
