@@ -76,9 +76,7 @@ def normalize(
     ] = None,
     ref_policy: Annotated[
         RefPolicy | None,
-        typer.Option(
-            help="A REF that is not the genome's: exclude the allele, stop, warn, set REF, or swap REF and ALT. Default: exclude."
-        ),
+        typer.Option(help="A REF that is not the genome's: exclude the allele (default), stop, warn, set or swap REF."),
     ] = None,
     settings: Settings = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The one exception a user sees."""
+"""The one exception a user sees, and what its messages are made of."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ class CisweaveError(Exception):
         self.problem = message
         place = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
         super().__init__(printable(place + message.strip()))
+
+
+def shorten(value: object, limit: int = 30) -> str:
+    """A value for a message: in quotes, cut where it is long."""
+    text = str(value)
+    return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}…' ({len(text)} characters)"
+
+
+def check_balance(taken: int, kept: int, rejected: int, unit: str) -> None:
+    """Raise unless all that went in is either kept or rejected."""
+    if kept + rejected != taken:
+        raise CisweaveError(
+            f"the books do not balance: {taken} {unit} in, {kept} kept, {rejected} rejected; "
+            "this is a fault of cisweave, please report it"
+        )
 
 
 def printable(text: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,10 @@ from typing import IO, Any
 from cisweave.core.errors import CisweaveError
 
 GZIP_MAGIC = b"\x1f\x8b"
+BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends a complete bgzip file."""
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|script|title|\?xml)\b", re.IGNORECASE)
+"""How a web page begins, or the answer in XML that a store gives instead of a file."""
 
 
 @contextmanager
@@ -80,6 +87,37 @@ def is_gzipped(path: str | Path) -> bool:
     """Tell by the first two bytes whether a file is gzip or bgzip."""
     with open(path, "rb") as handle:
         return handle.read(2) == GZIP_MAGIC
+
+
+def first_bytes(path: str | Path, number: int = 16) -> bytes:
+    """How a file begins, unpacked where it is gzip or bgzip; one that cannot be unpacked is a :class:`CisweaveError`."""
+    try:
+        with gzip.open(path) if is_gzipped(path) else open(path, "rb") as stream:
+            return stream.read(number)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CisweaveError(
+            f"this file cannot be read ({error}); it is truncated or damaged, get it again", path=path
+        ) from error
+
+
+def refuse_web_page(start: bytes, path: str | Path) -> None:
+    """Raise if the first bytes are those of a web page: an error page that a download took for the file."""
+    if WEB_PAGE.match(start):
+        raise CisweaveError("this is a web page, probably an error page saved by a download; get it again", path=path)
+
+
+def check_bgzip_end(path: str | Path) -> None:
+    """Raise if a bgzip file lacks the empty block at its end, which shows that it was written to the end."""
+    with open(path, "rb") as handle:
+        start = handle.read(18)
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - len(BGZIP_END)))
+        end = handle.read()
+    is_bgzip = len(start) >= 14 and bool(start[3] & 4) and start[12:14] == b"BC"
+    if is_bgzip and end != BGZIP_END:
+        raise CisweaveError(
+            "the end marker of bgzip is absent, so this file is probably truncated; get or make it again", path=path
+        )
 
 
 def sha256(path: str | Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from cisweave.core.errors import shorten as shorten
 from cisweave.genome.reasons import Reason
 from cisweave.sequence.genome import Genome
 
@@ -63,9 +64,17 @@ def trim(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
     return pos + left, ref[left:], alt[left:]
 
 
-def shared_length(one: str, other: str) -> int:
-    """How many bases two alleles share from the left, one base of each left over."""
-    most = min(len(one), len(other)) - 1
+def core(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
+    """What an allele changes: without the bases that both share, at first on the left; one of both may be empty."""
+    left = shared_length(ref, alt, left_over=0)
+    ref, alt = ref[left:], alt[left:]
+    right = shared_length(ref[::-1], alt[::-1], left_over=0)
+    return pos + left, ref[: len(ref) - right], alt[: len(alt) - right]
+
+
+def shared_length(one: str, other: str, left_over: int = 1) -> int:
+    """How many bases two alleles share from the left, where ``left_over`` bases of each must stay."""
+    most = min(len(one), len(other)) - left_over
     return next((index for index in range(most) if one[index] != other[index]), max(most, 0))
 
 
@@ -87,8 +96,3 @@ def left_align(genome: Genome, chrom: str, pos: int, ref: str, alt: str) -> tupl
         ref, alt = ref[:-1], alt[:-1]
     left = shared_length(ref, alt)
     return pos + left, ref[left:], alt[left:]
-
-
-def shorten(text: str, limit: int = 30) -> str:
-    """Text in quotes, cut where it is long."""
-    return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}…' ({len(text)} characters)"

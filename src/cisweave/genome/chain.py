@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.contigs import ContigNames
-from cisweave.genome.text import DIGITS, numbered_lines
+from cisweave.genome.text import is_position, numbered_lines
 
 HEADER_FIELDS = 12
 LONGEST = 2**40
@@ -195,7 +195,7 @@ def read_chains(path: str | Path) -> Iterator[ReadChain]:
 
 def parse_block(words: list[str], path: str | Path, line: int) -> tuple[int, int, int]:
     """Parse ``size dt dq``, or the ``size`` that closes a chain, as bases (size, gap, gap in the target)."""
-    if len(words) not in (1, 3) or not all(map(DIGITS.fullmatch, words)):
+    if len(words) not in (1, 3) or not all(map(is_position, words)):
         raise CisweaveError("a block must be 'size' or 'size dt dq', whole numbers", path=path, line=line)
     size, *gaps = map(int, words)
     gap, query_gap = gaps or (0, 0)
@@ -212,7 +212,7 @@ def chain_lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
 
 def parse_header(words: list[str], path: str | Path, line: int) -> ChainHeader:
     """Parse ``chain score tName tSize tStrand tStart tEnd qName qSize qStrand qStart qEnd [id]``."""
-    right = len(words) >= HEADER_FIELDS and all(DIGITS.fullmatch(words[index]) for index in (3, 5, 6, 8, 10, 11))
+    right = len(words) >= HEADER_FIELDS and all(is_position(words[index]) for index in (3, 5, 6, 8, 10, 11))
     if not right or not (NAME.fullmatch(words[2]) and NAME.fullmatch(words[7])):
         raise CisweaveError(
             "a chain line is 'chain score' and name, size, strand, start, end of both assemblies", path=path, line=line

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.genome.contigs import ContigNames
-from cisweave.genome.gtf import is_position
 from cisweave.genome.table import frame_of
-from cisweave.genome.text import numbered_lines
+from cisweave.genome.text import is_position, numbered_lines
 from cisweave.genome.vcf import seekable
 
 logger = get_logger(__name__)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import IO
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing, is_gzipped
+from cisweave.core.files import check_bgzip_end, existing, is_gzipped, refuse_web_page
+from cisweave.core.files import first_bytes as first_bytes
 
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-HTML = re.compile(r"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
+START = 64
+"""Bytes that tell what a file is."""
 DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 """A position as text; more digits than this are no place in a genome and do not fit into 64 bits."""
 BINARY = {
@@ -51,8 +52,6 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     try:
         with open_text(path) as handle:
             for line, text in enumerate(handle, start=1):
-                if line == 1:
-                    refuse_web_page(text, path)
                 if "\0" in text:
                     raise CisweaveError("NUL bytes; this is no text file, or a damaged one", path=path, line=line)
                 yield line, text.rstrip("\n")
@@ -65,43 +64,16 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open plain, gzip or bgzip text; a bgzip file without its end marker and a binary file are errors."""
+    """Open plain, gzip or bgzip text; a bgzip file without its end, a web page and a binary file are errors."""
     packed = is_gzipped(path)
     if packed:
         check_bgzip_end(path)
-    refuse_binary(first_bytes(path), path)
+    start = first_bytes(path, START)
+    refuse_web_page(start, path)
+    refuse_binary(start, path)
     if packed:
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
     return open(path, encoding="utf-8-sig", errors="replace")
-
-
-def first_bytes(path: Path, number: int = 16) -> bytes:
-    """How a file begins, unpacked where it is gzip; nothing where it cannot be unpacked."""
-    try:
-        with gzip.open(path) if is_gzipped(path) else open(path, "rb") as stream:
-            return stream.read(number)
-    except (OSError, EOFError, zlib.error):
-        return b""
-
-
-def check_bgzip_end(path: Path) -> None:
-    """Raise if a bgzip file lacks the empty block at its end, which shows that it was written to the end."""
-    with open(path, "rb") as handle:
-        start = handle.read(18)
-        handle.seek(0, 2)
-        handle.seek(max(0, handle.tell() - len(BGZF_END)))
-        end = handle.read()
-    is_bgzip = len(start) >= 14 and bool(start[3] & 4) and start[12:14] == b"BC"
-    if is_bgzip and end != BGZF_END:
-        raise CisweaveError(
-            "the end marker of bgzip is absent, so this file is probably truncated; get or make it again", path=path
-        )
-
-
-def refuse_web_page(text: str, path: Path) -> None:
-    """Raise if the first line is that of a web page: an error page that a download took for the file."""
-    if HTML.match(text):
-        raise CisweaveError("this is a web page, probably an error page saved by a download; get it again", path=path)
 
 
 def refuse_binary(start: bytes, path: Path) -> None:
@@ -109,6 +81,11 @@ def refuse_binary(start: bytes, path: Path) -> None:
     for magic, kind in BINARY.items():
         if re.match(magic, start):
             raise CisweaveError(f"this is {kind}", path=path)
+
+
+def is_position(text: str) -> bool:
+    """Whether text is a whole number that fits a genome."""
+    return DIGITS.fullmatch(text) is not None
 
 
 def bed_lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing, is_gzipped
-from cisweave.genome.text import check_bgzip_end, first_bytes, numbered_lines
+from cisweave.core.files import check_bgzip_end, existing, first_bytes, is_gzipped
+from cisweave.genome.text import numbered_lines
 
 FIELDS = ("CHROM", "POS", "ID", "REF", "ALT")
 INFO = 7

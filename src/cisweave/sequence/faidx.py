@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import shutil
 import struct
 import zlib
@@ -16,18 +15,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import is_gzipped
+from cisweave.core.files import check_bgzip_end, first_bytes, is_gzipped, refuse_web_page
 from cisweave.core.logs import get_logger
 
 logger = get_logger(__name__)
 
 HEADERS_CHECKED = 2000
 """Most headers compared with the index when a FASTA is opened; spread evenly where there are more."""
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""The empty block that ends a complete bgzip file."""
 BLANKS = b" \t\r\n"
 LINE_ENDS = (b"\r", b"\n")
-WEB_PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 
 
 class Entry(NamedTuple):
@@ -214,34 +210,14 @@ class BgzipText:
 
 def refuse_other_files(path: Path) -> None:
     """Raise unless a file begins as a FASTA does; a bgzip file must also have its end."""
-    import gzip
-
-    compressed = is_gzipped(path)
-    try:
-        with gzip.open(path) if compressed else open(path, "rb") as handle:
-            start = handle.read(4096)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CisweaveError(f"this file is damaged ({error}); get it again", path=path) from error
+    start = first_bytes(path, 4096)
     if not start:
         raise CisweaveError("this file is empty; a FASTA begins with > and the name of a contig", path=path)
-    if WEB_PAGE.match(start):
-        raise CisweaveError("this is a web page, probably an error page saved by a download; get it again", path=path)
+    refuse_web_page(start, path)
     if not start.lstrip(BLANKS).startswith(b">"):
         raise CisweaveError("this is not a FASTA: it does not begin with > and the name of a contig", path=path)
-    if compressed:
-        refuse_cut_bgzip(path)
-
-
-def refuse_cut_bgzip(path: Path) -> None:
-    """Raise if a bgzip file lacks the empty block at its end."""
-    with open(path, "rb") as handle:
-        start = handle.read(18)
-        handle.seek(max(0, path.stat().st_size - len(BGZF_END)))
-        end = handle.read()
-    if start[12:14] == b"BC" and end != BGZF_END:
-        raise CisweaveError(
-            "the end marker of bgzip is absent, so this file is probably truncated; get or make it again", path=path
-        )
+    if is_gzipped(path):
+        check_bgzip_end(path)
 
 
 def check_index(path: Path, entries: Sequence[Entry]) -> None:

@@ -46,7 +46,6 @@ MAGIC = {
     (".xz",): (b"\xfd7zXZ", "xz"),
     (".h5", ".hdf5"): (b"\x89HDF", "HDF5"),
 }
-HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|script|title)\b", re.IGNORECASE)
 HINT = "check the network, or name a copy that you have in genome.fetch.local_paths"
 
 
@@ -389,7 +388,7 @@ def retry_after(response: requests.Response) -> float | None:
 def check_head(head: bytes, resource: Resource, response: requests.Response) -> None:
     """Raise RefusedError if the first bytes show that this is not the file, but a web page for example."""
     kind = response.headers.get("Content-Type", "").lower()
-    if HTML.match(head) or ("text/html" in kind and head.lstrip()[:1] == b"<"):
+    if WEB_PAGE.match(head) or ("text/html" in kind and head.lstrip()[:1] == b"<"):
         raise RefusedError("a web page came instead of the file (a notice, or a page to log in)")
     if not head:
         raise RefusedError("an empty file came")
