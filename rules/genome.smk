@@ -3,9 +3,9 @@
 
 
 rule genome_fetch:
-    """Download, check and unpack a file of the catalogue that the configuration names; one that is there is kept."""
+    """Download, check and unpack a file of the catalogue that the configuration names and that is not there."""
     output:
-        update("resources/{product}"),
+        "resources/{product}",
     log:
         "<results>/logs/genome/fetch/{product}.log",
     benchmark:
@@ -202,11 +202,12 @@ rule genome_extract:
         runtime=minutes(60),
     params:
         version=VERSIONS["genome"],
+        settings=RUN.settings("genome.extract"),
     message:
         "Extracting the sequences of all loci"
     shell:
         "cisweave genome extract --fasta {input.fasta:q} --loci {input.loci:q} --out {output.sequences:q}"
-        " > {log:q} 2>&1"
+        " --settings {params.settings:q} > {log:q} 2>&1"
 
 
 rule genome_figures:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cisweave.config.check import check_run, input_files
+from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files
 from cisweave.config.load import load_config, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
-from cisweave.genome.resources.catalogue import read_catalogue, resource_at
+from cisweave.genome.resources.catalogue import Resource, read_catalogue, resource_at
 from cisweave.simulate import layout
 
 RESOURCES = Path("resources")
@@ -35,7 +35,8 @@ class Run:
     databases
         Name -> motif database.
     resources
-        File in ``resources/`` -> name in the catalogue, of those input files that can be fetched.
+        File in ``resources/`` -> name in the catalogue, of those input files that are fetched: the catalogue knows
+        them and they are not there.
     """
 
     config: Config
@@ -129,19 +130,26 @@ def open_run(config: Mapping[str, Any]) -> Run:
     folder = world_folder(checked)
     columns = {folder / f"expression/{name}.tsv": contexts for name, contexts in layout.CONTEXTS.items()}
     resources = fetchable(checked)
-    made = [*files, *(path for path in map(RESOURCES.joinpath, resources) if not path.is_file())]
-    contexts, databases = check_run(checked, made, columns if files else {})
-    return Run(checked, contexts, databases, resources)
+    made = [*files, *map(RESOURCES.joinpath, resources)]
+    contexts, databases = check_run(checked, made, columns if files else {}, resources.values())
+    return Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
 
 
-def fetchable(config: Config) -> dict[str, str]:
-    """Input files of the configuration that the catalogue knows: file in ``resources/`` -> name in the catalogue."""
-    catalogue = read_catalogue(config.genome.fetch.catalogue)
-    found = {path: resource_at(path, RESOURCES, catalogue) for path in input_files(config).values()}
+def fetchable(config: Config) -> dict[str, Resource]:
+    """Input files that are not there and that the catalogue knows: file in ``resources/`` -> resource.
+
+    A file that is there is no output of any rule, whoever put it there: neither the settings of fetching nor the
+    version of the room re-run what was made from it, and a job that parses the workflow anew after the download sees a
+    plain input.
+    """
+    named = config.genome.fetch.catalogue  # a missing one is told with all other mistakes
+    catalogue = read_catalogue(named if named is not None and named.is_file() else None)
+    paths = [path for key, path in input_files(config).items() if key not in READ_AS_SETTINGS and not path.is_file()]
+    found = {path: resource_at(path, RESOURCES, catalogue) for path in paths}
     return {
-        resource.product: resource.name
+        resource.product: resource
         for path, resource in found.items()
-        if resource is not None and path == RESOURCES / resource.product
+        if resource is not None and resource.unpack in ("none", "gz") and path == RESOURCES / resource.product
     }
 
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTIGS = ("chr1", "chr2")
 CONTIG_LENGTH = 20_000_000
 LINE = 60
-TSS = 20_000
+TSS = 500
+"""So few that six of ten variants are far from any and stand in the ledger, as in a real genome."""
 SEED = 7
 LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
 INTERVAL = 0.02

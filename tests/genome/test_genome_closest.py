@@ -20,10 +20,10 @@ from cisweave.config import ClosestSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.genome import closest, nearest
 from cisweave.genome.closest import assign_closest, closest_tss
+from cisweave.genome.genes import read_genes
 from cisweave.genome.nearest import TssIndex, find_closest, find_closest_bedops
 from cisweave.genome.stream import read_chunks
 from cisweave.genome.table import read_variant_table
-from cisweave.genome.tss import read_tss
 from cisweave.tables.ledger import read_ledger
 from cisweave.tables.receipts import receipt_path
 from tests.checks_genome.tss_cases import made_up_cases, plain_search, plain_window, tss_cases
@@ -161,7 +161,7 @@ def test_each_rule(bed: Path, write_vcf: Callable[..., Path], engine: str) -> No
     rows = [(chrom, pos, ".", "A", "C") for chrom, pos, *_ in RULES]
     rows[3:3] = [(chrom, pos, ".", "A", "C") for chrom, pos in far]
     variants = read_frame(write_vcf(rows))
-    assigned, rejected = assign_closest(variants, read_tss(bed), ClosestSettings(engine=engine, max_distance=100))
+    assigned, rejected = assign_closest(variants, read_genes(bed), ClosestSettings(engine=engine, max_distance=100))
     assert assigned[["chrom", "pos", "gene_id", "dist_to_tss"]].values.tolist() == [list(case) for case in RULES]
     assert (assigned["pos"] - assigned["tss"] == assigned["dist_to_tss"]).all()
     assert dict(zip(assigned["gene_id"], assigned["gene_strand"], strict=True)) == {
@@ -175,7 +175,7 @@ def test_window_lists_all_genes_in_reach(bed: Path, write_vcf: Callable[..., Pat
     sites = [("chr1", 200), ("chr2", 5), ("1", 150), ("chr1", 351), ("chr1", 900)]
     variants = read_frame(write_vcf([(chrom, pos, ".", "A", "C,G") for chrom, pos in sites]))
     chosen = ClosestSettings(mode="window", max_distance=100)
-    assigned, rejected = assign_closest(variants, read_tss(bed), chosen)
+    assigned, rejected = assign_closest(variants, read_genes(bed), chosen)
     one = assigned[assigned["allele"] == 2]
     assert one[["record", "gene_id", "dist_to_tss"]].values.tolist() == [
         [1, "g3", 0], [1, "g2", 0], [1, "g1", 100], [1, "g4", -100],
@@ -189,7 +189,7 @@ def test_window_lists_all_genes_in_reach(bed: Path, write_vcf: Callable[..., Pat
         [5, 2, "too_far_from_tss", "g4 is 600 bases away"],
     ]
     with pytest.raises(CisweaveError, match="use closest_tss"):
-        assign_closest(variants, read_tss(bed), ClosestSettings(mode="pairs"))
+        assign_closest(variants, read_genes(bed), ClosestSettings(mode="pairs"))
 
 
 def test_auto_without_bedops_says_so(
@@ -197,11 +197,11 @@ def test_auto_without_bedops_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     variants = read_frame(write_vcf([("chr1", 140, ".", "A", "C")]))
-    assigned, _ = assign_closest(variants, read_tss(bed))
+    assigned, _ = assign_closest(variants, read_genes(bed))
     assert assigned["gene_id"].tolist() == ["g1"]
     assert "using the in-process search" in caplog.text
     with pytest.raises(CisweaveError, match=r"apt-get install bedops.*engine: builtin"):
-        assign_closest(variants, read_tss(bed), ClosestSettings(engine="bedops"))
+        assign_closest(variants, read_genes(bed), ClosestSettings(engine="bedops"))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_command_in_chunks_is_the_same_as_at_once(
     assert (
         f"closest_tss: {alleles} alleles in, {kept} kept, {len(ledgers[0])} rejected (bad_position 1, " in caplog.text
     )
-    in_memory, _ = assign_closest(read_frame(vcf), read_tss(bed), chosen)
+    in_memory, _ = assign_closest(read_frame(vcf), read_genes(bed), chosen)
     pd.testing.assert_frame_equal(whole, in_memory)
 
 
@@ -326,31 +326,32 @@ def test_tss_bed_in_any_form(tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text(text)
     (tmp_path / "a.bed.gz").write_bytes(gzip.compress(text.encode()))
     for name in ("a.bed", "a.bed.gz"):
-        pd.testing.assert_frame_equal(read_tss(tmp_path / name), expected)
+        pd.testing.assert_frame_equal(read_genes(tmp_path / name)[list(expected)], expected)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("chr1\t99\t100\t+", r"4 tab-separated field\(s\) instead of 5"),
+        ("chr1\t99\t100\t+", r"4 tab-separated field\(s\) instead of at least 5"),
         ("chr1\t99\t101\t+\tg", "must be TSS - 1 and TSS"),
-        ("chr1\tx\t101\t+\tg", "must be TSS - 1 and TSS"),
-        ("chr1\t-1\t0\t+\tg", "must be TSS - 1 and TSS"),
-        (f"chr1\t{10**20}\t{10**20 + 1}\t+\tg", "must be TSS - 1 and TSS"),
-        (f"chr1\t{'9' * 5000}\t1{'0' * 5000}\t+\tg", "must be TSS - 1 and TSS"),
+        ("chr1\t99\t99\t+\tg", "must be start and end"),
+        ("chr1\tx\t101\t+\tg", "must be start and end"),
+        ("chr1\t-1\t0\t+\tg", "must be start and end"),
+        (f"chr1\t{10**20}\t{10**20 + 1}\t+\tg", "must be start and end"),
+        (f"chr1\t{'9' * 5000}\t1{'0' * 5000}\t+\tg", "must be start and end"),
         ("chr1\t99\t100\tg\t0\t+", "column 4 must be the strand"),
         ("chr 1\t99\t100\t+\tg", "without blanks"),
-        ("chr1\t99\t100\t+\t", "gene id must be there"),
+        ("chr1\t99\t100\t+\t", "gene id is empty"),
         ("chr2\t5\t6\t+\tg1", "gene g1 is already on line 1"),
     ],
 )
 def test_broken_tss_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "a.bed").write_text(f"chr1\t9\t10\t+\tg1\n{line}\n")
     with pytest.raises(CisweaveError, match=rf"a.bed, line 2: .*{message}"):
-        read_tss(tmp_path / "a.bed")
+        read_genes(tmp_path / "a.bed")
 
 
 def test_empty_tss_bed_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("")
-    with pytest.raises(CisweaveError, match="holds no TSS"):
-        read_tss(tmp_path / "a.bed")
+    with pytest.raises(CisweaveError, match="holds no gene"):
+        read_genes(tmp_path / "a.bed")

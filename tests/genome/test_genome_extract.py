@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cisweave.config import ExtractSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.genome import extract
 from cisweave.genome.extract import extract_codes, extract_one_hot, extract_sequences
 from cisweave.sequence import Genome, SequenceStore, index_shards, one_hot_array
 from cisweave.sequence.onehot import decode, encode
@@ -121,15 +122,15 @@ def test_no_loci_give_an_empty_file(tmp_path: Path, fasta: Path) -> None:
     [
         ({"end": [120, 121]}, r"one length, not \[40, 41\]"),
         ({"locus_id": [1, 1]}, "locus_id stands in two rows"),
-        ({"start": [120, 120]}, "locus 0: end 120 must be above start 120"),
-        ({"chrom": ["chr1", "chr9"]}, "locus 1: contig chr9 is not in the FASTA"),
-        ({"allele": ["", "both"], "pos": 100, "ref": "A", "alt": "C"}, "locus 1: allele must be ref, alt or empty"),
+        ({"start": [120, 120]}, "locus '0': end 120 must be above start 120"),
+        ({"chrom": ["chr1", "chr9"]}, "locus '1': contig 'chr9' is not in the FASTA"),
+        ({"allele": ["", "both"], "pos": 100, "ref": "A", "alt": "C"}, "locus '1': allele must be ref, alt or empty"),
         ({"allele": ["", "alt"], "pos": 100, "ref": "A", "alt": ""}, "so pos, ref and alt must be there"),
         ({"allele": ["", "alt"]}, r"column\(s\) pos, ref, alt missing"),
-        ({"start": ["x", "y"]}, "locus 0: start must be a whole number, not x"),
-        ({"start": [80, 80.5], "end": 120.5}, r"locus 0: end must be a whole number, not 120\.5"),
-        ({"end": [120, float("inf")]}, "locus 1: end must be a whole number, not inf"),
-        ({"end": [120, 10**30]}, "locus 1: end must be a whole number"),
+        ({"start": ["x", "y"]}, "locus '0': start must be a whole number, not 'x'"),
+        ({"start": [80, 80.5], "end": 120.5}, r"locus '0': end must be a whole number, not '120\.5'"),
+        ({"end": [120, float("inf")]}, "locus '1': end must be a whole number, not 'inf'"),
+        ({"end": [120, 10**30]}, "locus '1': end must be a whole number"),
     ],
 )
 def test_broken_loci_are_named(fasta: Path, change: dict[str, object], message: str) -> None:
@@ -164,10 +165,10 @@ def test_windows_around_variants_and_tss(tmp_path: Path, fasta: Path, write_vcf:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("b\tchr1\t1.5\t41", r"line 3: locus b: start must be a whole number, not 1\.5"),
-        ("b\tchr1\t\t41", "line 3: locus b: start must be a whole number, not empty"),
+        ("b\tchr1\t1.5\t41", r"line 3: locus 'b': start must be a whole number, not '1\.5'"),
+        ("b\tchr1\t\t41", "line 3: locus 'b': start must be a whole number, not empty"),
         ("\tchr1\t1\t41", "line 3: .*locus_id is empty"),
-        ("b\t\t1\t41", "line 3: locus b: chrom is empty"),
+        ("b\t\t1\t41", "line 3: locus 'b': chrom is empty"),
     ],
 )
 def test_a_broken_locus_is_named_with_its_line(tmp_path: Path, fasta: Path, line: str, message: str) -> None:
@@ -206,8 +207,8 @@ def test_rejected_loci_stand_in_the_ledger_and_the_books_balance(tmp_path: Path,
     ("settings", "rejects", "message"),
     [
         (ExtractSettings(edges="reject"), False, "name a file for them: --rejects"),
-        (ExtractSettings(unknown="error"), False, r"locus d: 2 base\(s\) of the window are not A, C, G or T"),
-        (ExtractSettings(unknown="error"), True, r"locus d: 2 base\(s\) of the window are not A, C, G or T"),
+        (ExtractSettings(unknown="error"), False, r"locus 'd': 2 base\(s\) of the window are not A, C, G or T"),
+        (ExtractSettings(unknown="error"), True, r"locus 'd': 2 base\(s\) of the window are not A, C, G or T"),
     ],
 )
 def test_policies_that_stop(
@@ -400,3 +401,27 @@ def test_speed_is_measured_against_peers() -> None:
     figures = extract_speed(200)
     assert set(figures) >= {"extract_speed_vs_tangermeme", "extract_speed_vs_pyfaidx"}
     assert all(value > 0 for value in figures.values())
+
+
+@pytest.mark.parametrize("source", ["loci", "tss", "peaks", "variants", "transcripts"])
+def test_a_lost_row_is_noticed(tmp_path: Path, fasta: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    text = {
+        "loci": "locus_id\tchrom\tstart\tend\na\tchr1\t0\t40\nb\tchr1\t9\t49\n",
+        "tss": "chr1\t59\t60\t+\ta\nchr1\t69\t70\t+\tb\n",
+        "peaks": "chr1\t50\t60\nchr1\t60\t70\n",
+        "variants": f"chr1\t50\t.\t{GENOME[49]}\tGATTACA\nchr1\t60\t.\t{GENOME[59]}\tGATTACA\n",
+        "transcripts": "".join(
+            f'chr1\tx\texon\t{start}\t{start + 9}\t.\t+\t.\tgene_id "g"; transcript_id "t{start}";\n'
+            for start in (11, 31)
+        ),
+    }
+    path = tmp_path / {"loci": "a.tsv", "transcripts": "a.gtf", "variants": "a.vcf"}.get(source, "a.bed")
+    path.write_text(text[source])
+    options = {source: path, "settings": ExtractSettings(window=20)}
+    assert extract_sequences(fasta, tmp_path / "a.h5", **options)["in"] == 2
+    whole, splice = extract.batches, extract.splice_parts
+    monkeypatch.setattr(extract, "batches", lambda frame: whole(frame.iloc[: len(frame) // 2]))
+    monkeypatch.setattr(extract, "splice_parts", lambda found, _, *rest: splice(found, (0, 1), *rest))
+    with pytest.raises(CisweaveError, match=r"do not balance: 2 \w+ in, 1 kept, 0 rejected"):
+        extract_sequences(fasta, tmp_path / "b.h5", **options)
+    assert not (tmp_path / "b.h5").exists()

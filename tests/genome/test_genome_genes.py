@@ -6,12 +6,10 @@ import os
 import random
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.genes import GENES_COLUMNS, read_genes
-from cisweave.genome.tss import read_tss
 
 SEAL = "chr1\t99\t100\t+\tg1\nchr2\t199\t200\t-\tg2\n"
 BED6 = "track name=x\nchr1\t99\t150\tg1\t0\t+\nchr2\t99\t200\tg2\t.\t-\n"
@@ -58,11 +56,6 @@ def test_every_kind_of_file_is_told_by_content(tmp_path: Path, text: str) -> Non
         genes = read_genes(path)
         assert genes[FIRST].values.tolist() == PLACES
         assert genes.dtypes.astype(str).to_dict() == GENES_COLUMNS
-
-
-def test_seal_bed_as_read_tss_reads_it(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.bed", SEAL)
-    pd.testing.assert_frame_equal(read_genes(path)[FIRST], read_tss(path))
 
 
 @pytest.mark.parametrize("text", [CSV, GTF, ENSEMBL_GFF3, REFSEQ_GFF3])
@@ -116,12 +109,12 @@ def test_versions_are_cut_off_ensembl_ids_alone(tmp_path: Path) -> None:
         ("# only a comment\n", "holds no gene"),
         ("a b c\n", "line 1: this line is neither of a BED"),
         ("chr1\tx\ty\n", "line 1: this line is neither"),
-        ("chr1\t1\t2\n", "line 1: .*instead of 5"),
+        ("chr1\t1\t2\n", "line 1: .*instead of at least 5"),
         (BED6 + "chr1\t5\t9\tg3\t0\t.\n", "line 4: column 6 must be the strand"),
         (BED6 + "chr1\t9\t9\tg3\t0\t+\n", "line 4: columns 2 and 3"),
         (BED6 + "chr1\t5\t9\tg3\n", "line 4: 4 tab-separated"),
         (BED6 + "chr1\t5\t9\tg1\t0\t+\n", "line 4: gene g1 is already on line 2"),
-        (BED6 + "\t5\t9\tg1\t0\t+\n", "line 4: contig and gene id"),
+        (BED6 + "\t5\t9\tg1\t0\t+\n", "line 4: the contig"),
         (SEAL + "chr1\t5\t9\t+\tg3\n", "line 3: columns 2 and 3"),
         (CSV + "g3,C,chr2,-,x,,lincRNA\n", "line 4: the TSS must be a position"),
         (CSV + "g3,C,chr2,*,5,,lincRNA\n", "line 4: the strand"),

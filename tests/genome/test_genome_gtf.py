@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cisweave.core.errors import CisweaveError
+from cisweave.genome.genes import read_genes
 from cisweave.genome.gtf import Feature, parse_attributes, parse_gtf, parse_quoted, read_features
+from cisweave.genome.transcripts import read_transcripts
 
 GTF = """\
 #!genome-build GRCh38
@@ -145,3 +147,16 @@ def test_long_nonsense_is_read_fast(text: str) -> None:
     with contextlib.suppress(CisweaveError):
         parse_attributes(text, "a", 1)
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("kind", ["mRNA", "miRNA", "pseudogenic_transcript", "V_gene_segment"])
+@pytest.mark.parametrize(("gene", "transcript"), [("gene:g", "transcript:t"), ("gene-g", "rna-t"), ("g", "t")])
+def test_genes_and_transcripts_go_by_the_same_ids(tmp_path: Path, kind: str, gene: str, transcript: str) -> None:
+    lines = [
+        f"chr1\tx\texon\t5\t9\t.\t+\t.\tParent={transcript}\n",
+        f"chr1\tx\t{kind}\t5\t9\t.\t+\t.\tID={transcript};Parent={gene}\n",
+    ]
+    (tmp_path / "a.gff3").write_text("".join(lines))
+    (found,) = read_transcripts(tmp_path / "a.gff3")
+    assert (found.transcript_id, found.gene_id, found.exons) == ("t", "g", [(4, 9)])
+    assert read_genes(tmp_path / "a.gff3")["gene_id"].tolist() == ["g"]

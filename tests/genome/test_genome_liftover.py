@@ -6,6 +6,8 @@ import gzip
 import json
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 
 from cisweave.config import LiftoverSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.genome import lift_check, liftover
 from cisweave.genome.alleles import Rejection
 from cisweave.genome.chain import Chain, overlaps, read_chains
-from cisweave.genome.liftover import LiftedAllele, Lifter, Verdict, lift_variants, liftover_variants
+from cisweave.genome.liftover import LiftedAllele, Lifter, Verdict, lift_variants, liftover_variants, open_step
 from cisweave.genome.normalize import read_variants
 from cisweave.genome.reasons import Reason
 from cisweave.genome.table import read_variant_table
@@ -237,9 +240,10 @@ def test_a_substitution_inside_a_repeat_does_not_matter(bench: Bench) -> None:
     assert bench(anchor.chain, anchor.target, (6, "GCA", "G"), source)[:5] == ("chrT", 6, "TCA", "T", "+")
 
 
-def test_an_anchor_of_n_is_no_allele(bench: Bench) -> None:
+@pytest.mark.parametrize("unknown", "NRM")
+def test_an_anchor_of_an_unknown_base_is_no_allele(bench: Bench, unknown: str) -> None:
     pair = make_pair("GGATTGCACATTGACC", Edit(2, "A", "A" + "C"), inverted=False)
-    target = pair.target.replace("TTGCA", "TTNCA")
+    target = pair.target.replace("TTGCA", f"TT{unknown}CA")
     found = bench(pair.chain, target, (6, "GCA", "G"), pair.source)
     assert isinstance(found, Rejection)
     assert found.reason == Reason.LIFT_REF_MISMATCH
@@ -284,6 +288,26 @@ def test_one_difference(bench: Bench, seed: int, letters: str, inverted: bool) -
         else:
             assert result == source
             assert is_edit
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), seed=st.integers(0, 10**6), repetitive=st.booleans())
+def test_unknown_bases_of_the_target_are_in_no_allele(
+    lift: Callable[..., LiftedAllele | Rejection], data: st.DataObject, seed: int, repetitive: bool
+) -> None:
+    """N, R, M in the target: what is lifted is made of A, C, G and T, and REF is what the target holds."""
+    length = sum(part.length for part in SEGMENTS if part.kind != "gained")
+    bases = random_bases(length, seed)
+    pair = make_assemblies(SEGMENTS, seed, bases.replace("C", "A").replace("G", "A") if repetitive else bases)
+    pos = data.draw(st.integers(1, length))
+    ref = pair.source[pos - 1 : pos - 1 + data.draw(st.integers(1, 6))]
+    alt = data.draw(st.text("ACGT", min_size=1, max_size=6))
+    masked = data.draw(st.dictionaries(st.integers(0, len(pair.target) - 1), st.sampled_from("NRM"), max_size=40))
+    target = "".join(masked.get(place, base) for place, base in enumerate(pair.target))
+    lifted = lift(pair, pos, ref, alt, target=target)
+    if ref != alt and isinstance(lifted, LiftedAllele):
+        assert set(lifted.ref + lifted.alt) <= set("ACGT")
+        assert target[lifted.pos - 1 : lifted.pos - 1 + len(lifted.ref)] == lifted.ref
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -387,7 +411,7 @@ def test_nothing_to_lift_and_nothing_lifted(
 
 
 def test_alleles_need_a_target(tmp_path: Path) -> None:
-    with pytest.raises(CisweaveError, match="lift a BED instead"):
+    with pytest.raises(CisweaveError, match="give it with --fasta, or lift a BED"):
         liftover_variants("a.vcf", "a.chain", None, tmp_path / "o.vcf", tmp_path / "r.tsv")
 
 
@@ -412,12 +436,12 @@ def test_alleles_that_fall_together_are_kept_once(
 
 
 def test_memory_of_what_was_lifted_is_bounded(
-    tmp_path: Path, write_fasta: Callable[..., Path], write_vcf: Callable[..., Path]
+    tmp_path: Path,
+    write_fasta: Callable[..., Path],
+    write_vcf: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from contextlib import ExitStack
-
-    from cisweave.genome.liftover import open_step
-
+    monkeypatch.setattr(lift_check, "REACH", 5)
     bases = random_bases(200, 1)
     (tmp_path / "s.chain").write_text(
         "chain 1 chrA 200 + 0 200 chrT 200 + 0 200 1\n200\n\nchain 1 chrB 200 + 0 20 chrT 200 + 30 50 2\n20\n"
@@ -426,12 +450,53 @@ def test_memory_of_what_was_lifted_is_bounded(
     variants, _ = read_variants(write_vcf(rows))
     twin, _ = read_variants(write_vcf([("chrB", 3, ".", bases[32], "ACGT"["CGTA".index(bases[32])])]))
     with ExitStack() as stack:
-        step = open_step(stack, tmp_path / "s.chain", write_fasta({"chrT": bases}), LiftoverSettings())
+        files = tmp_path / "s.chain", write_fasta({"chrT": bases})
+        step = open_step(stack, *files, LiftoverSettings(), vcf=write_vcf(rows))
         for start in range(0, 200, 10):
             assert len(step(variants.iloc[start : start + 10])[0]) == 10
-        assert len(step._crowded._kept) == 20
-        assert len(step._crowded._last) == 10
+        assert len(step._repeats._known) == 20 + 6  # where the chain is ambiguous, and near the last allele
         assert step(twin)[1]["code"].tolist() == ["lift_duplicate"]
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_spellings_of_one_allele_meet_however_far_apart(
+    tmp_path: Path,
+    write_fasta: Callable[..., Path],
+    write_vcf: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    in_order: bool,
+) -> None:
+    """One record a chunk, and two spellings of one insertion with others between them, in a sorted file and not."""
+    monkeypatch.setattr(liftover, "read_chunks", partial(liftover.read_chunks, chunk=1))
+    (tmp_path / "s.chain").write_text("chain 1 chrA 20 + 0 20 chrT 20 + 0 20 1\n20\n\n")
+    fasta = write_fasta({"chrT": "GATTACAGATCCCCATGACA"})
+    between = [("chrA", 11, ".", "C", "G"), ("chrA", 11, ".", "C", "T"), ("chrA", 12, ".", "C", "T")]
+    others = between if in_order else [("chrA", 3, ".", "T", "G"), *between]
+    rows = [("chrA", 10, ".", "T", "TC"), *others, ("chrA", 12, ".", "C", "CC")]
+    liftover_variants(write_vcf(rows), tmp_path / "s.chain", fasta, tmp_path / "o.tsv", tmp_path / "r.tsv")
+    rejected = read_ledger(tmp_path / "r.tsv")
+    assert rejected[["record", "code"]].values.tolist() == [[len(rows), "lift_duplicate"]]
+
+
+def test_an_indel_that_moves_out_of_an_ambiguous_place_is_found_again(
+    tmp_path: Path, write_fasta: Callable[..., Path], write_vcf: Callable[..., Path]
+) -> None:
+    """The target's repeat begins left of where the second chain leads; that of the second contig within it."""
+    target = "GATTACAGTC" * 2 + "CCTGG" + "A" * 11 + "GTCATTGACCTGAG"
+    second = "G" + target[31:50]
+    (tmp_path / "s.chain").write_text(
+        "chain 1 chrA 50 + 0 50 chrT 50 + 0 50 1\n50\n\nchain 1 chrB 20 + 0 20 chrT 50 + 30 50 2\n20\n"
+    )
+    origin = LiftoverSettings(source_fasta=write_fasta({"chrA": target, "chrB": second}, "s.fa"))
+    rows = [("chrA", 25, ".", "G", "GA"), ("chrA", 45, ".", target[44], "N"), ("chrB", 3, ".", "A", "AA")]
+    rows[1] = (*rows[1][:4], "ACGT"["CGTA".index(target[44])])
+    variants, _ = read_variants(write_vcf(rows))
+    with ExitStack() as stack:
+        files = tmp_path / "s.chain", write_fasta({"chrT": target}, "t.fa")
+        step = open_step(stack, *files, origin, vcf=write_vcf(rows))
+        found = [step(variants.iloc[row : row + 1]) for row in range(3)]
+    assert found[0][0]["pos"].tolist() == [25]
+    assert found[2][1]["code"].tolist() == ["lift_duplicate"]
 
 
 @pytest.mark.parametrize("with_source", [False, True])
@@ -469,6 +534,7 @@ def test_round_trip_is_reported(
     }
     assert trip["alleles"] >= len(rows) - 3
     assert f"return to the same {compared} (100.00 %)" in caplog.text
+    assert caplog.messages[-1].startswith(f"liftover: {len(rows)} alleles in, ")
     # A chain that leads elsewhere brings nothing back.
     (tmp_path / "shifted.chain").write_text(f"chain 1 chrT {len(pair.target)} + 0 100 chrS 9999 + 500 600 1\n100\n")
     liftover_variants(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cisweave.config import LiftoverSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.genome import lift_bed
 from cisweave.genome.alleles import Rejection
 from cisweave.genome.chain import Chain
 from cisweave.genome.lift_bed import BedLifter, liftover_bed
@@ -197,3 +198,13 @@ def test_empty_and_absent(tmp_path: Path, pair: Assemblies) -> None:
     assert not (tmp_path / "p.bed").exists()
     assert not (tmp_path / "q.tsv").exists()
     assert pair.source
+
+
+def test_a_lost_line_is_noticed(tmp_path: Path, pair: Assemblies, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s.chain").write_text(pair.chain)
+    (tmp_path / "a.bed").write_text("chrS\t1\t5\nchrX\t1\t5\nchrX\t1\t6\n")
+    whole = lift_bed.frame_of
+    monkeypatch.setattr(lift_bed, "frame_of", lambda rows, columns: whole(rows[1:], columns))
+    with pytest.raises(CisweaveError, match="do not balance: 3 intervals in, 1 kept, 1 rejected"):
+        liftover_bed(tmp_path / "a.bed", tmp_path / "s.chain", tmp_path / "b.bed", tmp_path / "r.tsv")
+    assert not (tmp_path / "b.bed").exists()

@@ -144,8 +144,8 @@ def test_what_cannot_be_spliced_stands_in_the_ledger(tmp_path: Path, fasta: Path
         assert decode(store[0]) == GENOME[:9]
     assert rejected["code"].tolist() == [code]
     assert rejected[["line", "record"]].iloc[0].tolist() == [3, 2]
-    assert rejected["message"].str.startswith("transcript t1: ").all()
-    with pytest.raises(CisweaveError, match=r"a\.gtf, line 3: transcript t1: .*--rejects"):
+    assert rejected["message"].str.startswith("transcript 't1': ").all()
+    with pytest.raises(CisweaveError, match=r"a\.gtf, line 3: transcript 't1': .*--rejects"):
         extract_sequences(fasta, tmp_path / "b.h5", transcripts=tmp_path / "a.gtf")
     assert not (tmp_path / "b.h5").exists()
 
@@ -158,7 +158,7 @@ def test_unknown_bases_of_transcripts(tmp_path: Path, fasta: Path) -> None:
     store, rejected = extract(fasta, tmp_path / "a.gtf", lines, unknown="reject")
     with store:
         assert (store.ids, rejected["code"].tolist()) == ([], ["unknown_base"])
-    with pytest.raises(CisweaveError, match=r"transcript t1: 1 base\(s\)"):
+    with pytest.raises(CisweaveError, match=r"transcript 't1': 1 base\(s\)"):
         extract(fasta, tmp_path / "a.gtf", lines, unknown="error")
 
 

@@ -110,6 +110,23 @@ def test_each_bad_record_has_its_reason(
     assert variants["record"].tolist() == [1, 3]
 
 
+def test_the_first_code_of_the_page_is_given(fasta: Path, write_vcf: Callable[..., Path]) -> None:
+    """Each allele is wrong in two ways; the page lists the codes in the order in which they are looked for."""
+    page = (Path(__file__).parents[2] / "docs/genome.md").read_text()
+    rows = {
+        ("chr9", "x", ".", "A", "*"): "bad_position",
+        ("chr9", 3, ".", "A", "*"): "spanning_deletion",
+        ("chr9", 3, ".", "R", "A"): "invalid_allele",
+        ("chr9", 3, ".", "G", "A" * 9): "unknown_contig",
+        ("chr1", 41, ".", "AAAAAAA", "C"): "allele_too_long",
+        ("chr1", 41, ".", "AC", "A"): "out_of_contig",
+    }
+    _, rejected = read_variants(write_vcf(list(rows)), fasta, VariantSettings(max_allele_length=5))
+    assert rejected["code"].tolist() == list(rows.values())
+    places = [page.index(f"| `{code}` |") for code in rejected["code"]]
+    assert places == sorted(places)
+
+
 def test_one_bad_allele_leaves_its_record_alive(fasta: Path, write_vcf: Callable[..., Path]) -> None:
     variants, rejected = read_variants(write_vcf([("chr1", 3, ".", "G", "A,<DEL>,*,A,T,")]), fasta)
     assert variants[["allele", "alt"]].values.tolist() == [[1, "A"], [5, "T"]]

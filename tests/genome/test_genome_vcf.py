@@ -14,7 +14,7 @@ from pysam import bcftools
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.chain import read_chains
-from cisweave.genome.tss import read_tss
+from cisweave.genome.genes import read_genes
 from cisweave.genome.vcf import VcfRecord, read_records, seekable
 
 SEAL_FORM = "chr1\t665024\t-\tA\tG\nchr1\t778112\t-\tG\tA\n"
@@ -187,7 +187,7 @@ def test_binary_files_are_one_message_packed_or_not(tmp_path: Path, data: bytes,
             records_of(tmp_path / "a.vcf", data)
     with pytest.raises(CisweaveError, match=message):
         records_of(tmp_path / "a.vcf.gz", gzip.compress(data))
-    for read in (read_tss, read_chains):
+    for read in (read_genes, read_chains):
         with pytest.raises(CisweaveError):
             list(read(tmp_path / "a.vcf.gz"))
 

@@ -20,12 +20,13 @@ import pandas as pd
 
 from cisweave.config import ClosestSettings, ExtractSettings, VariantSettings
 from cisweave.core.files import read_json
-from cisweave.genome.closest import PROGRAM, assign_closest, closest_tss
+from cisweave.genome.closest import assign_closest, closest_tss
 from cisweave.genome.extract import extract_sequences
+from cisweave.genome.genes import read_genes
 from cisweave.genome.ledger import balance_ledger
+from cisweave.genome.nearest import PROGRAM
 from cisweave.genome.normalize import normalize_variants, read_variants
 from cisweave.genome.table import read_variant_table
-from cisweave.genome.tss import read_tss
 from cisweave.sequence.onehot import decode
 from cisweave.tables.frames import read_table, write_parquet
 
@@ -69,7 +70,7 @@ def seal_check(folder: Path) -> dict[str, Any]:
     variants, _ = read_variants(folder / SEAL_VCF)
     rows, equal = [], []
     for engine in closest_engines():
-        assigned, _ = assign_closest(variants, read_tss(folder / TSS), ClosestSettings(engine=engine))
+        assigned, _ = assign_closest(variants, read_genes(folder / TSS), ClosestSettings(engine=engine))
         rows.append(len(assigned))
         same_length = len(assigned) == len(published)
         same = (

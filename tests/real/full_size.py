@@ -13,8 +13,8 @@ import torch
 
 from cisweave.config import PredictSettings, ProfileSettings
 from cisweave.genome.closest import assign_closest
+from cisweave.genome.genes import read_genes
 from cisweave.genome.normalize import read_variants
-from cisweave.genome.tss import read_tss
 from cisweave.models.beluga import Beluga
 from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import ModelSpec, load_model, save_model
@@ -36,7 +36,7 @@ def known_genes(genome: Genome, tss: pd.DataFrame) -> pd.DataFrame:
 def sample_variants(folder: Path, fasta: Path, genes: pd.DataFrame, tss: Path) -> pd.DataFrame:
     """Real variants whose closest gene is one of ``genes``, indels among them."""
     variants, _ = read_variants(folder / "variants/1000G_p3.hg19.chr20_1M-2M.vcf.gz", fasta)
-    assigned, _ = assign_closest(variants, read_tss(tss))
+    assigned, _ = assign_closest(variants, read_genes(tss))
     near = assigned[assigned.gene_id.isin(genes.gene_id) & (assigned.dist_to_tss.abs() <= 15_000)]
     indels = near[near.ref.str.len() != near["alt"].str.len()].head(4)
     return pd.concat([indels, near.drop(indels.index).sample(SAMPLE - len(indels), random_state=1)])
@@ -73,7 +73,7 @@ def full_size_check(data: Path) -> dict[str, Any]:
         shutil.copyfile(data / "genome/hg19_pieces.fa.gz", fasta)
         annotation = data / "annotation/ExPecto_geneanno.pc.sorted.bed"
         with Genome(fasta) as genome:
-            genes = known_genes(genome, read_tss(annotation)).head(GENES)
+            genes = known_genes(genome, read_genes(annotation)).head(GENES)
             table = sample_variants(data, fasta, genes, annotation)
             bed = folder / "tss.bed"
             bed.write_text(

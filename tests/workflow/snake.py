@@ -45,6 +45,26 @@ class Folder:
         shutil.copytree(ROOT / "config", path / "config")
         return cls(path)
 
+    @classmethod
+    def of_own_data(cls, path: Path, fetch: str = "accept_licences: [expecto-academic]") -> Folder:
+        """A folder with small data of a user's own in ``own.yaml``; the genome's files are those of the catalogue."""
+        folder = cls.make(path)
+        texts = {
+            "my.vcf": "",
+            "ctcf.bed": "",
+            "tracks.tsv": "track\tpeaks\nCTCF\tctcf.bed\n",
+            "contexts.tsv": "set\tcontext\ngeneral\tLiver\ntissue\tYoung\n",
+            "g.tsv": "gene_id\tLiver\n",
+            "t.tsv": "gene_id\tYoung\n",
+            "own.yaml": "run: own\n"
+            "seal: {tracks: tracks.tsv, contexts: contexts.tsv, expression: {general: g.tsv, tissue: t.tsv}}\n"
+            "genome:\n  vcf: my.vcf\n  vcf_fasta: resources/hg38.fa\n  chain: resources/hg38ToHg19.over.chain.gz\n"
+            f"  fetch: {{{fetch}}}\n",
+        }
+        for name, text in texts.items():
+            (path / name).write_text(text)
+        return folder
+
     def copy(self, path: Path) -> Folder:
         """Copy the folder; files keep their times, so that a finished run stays finished."""
         shutil.copytree(self.path, path, dirs_exist_ok=True)
@@ -69,9 +89,9 @@ class Folder:
         """Ask which jobs would run."""
         return self.snakemake("--dry-run", *arguments, demo=demo, profile=profile)
 
-    def finish(self) -> None:
+    def finish(self, *arguments: str, demo: bool = True) -> None:
         """Pretend a finished run: every output is an empty file, and Snakemake has recorded it."""
-        done = self.snakemake(pretend=True)
+        done = self.snakemake(*arguments, demo=demo, pretend=True)
         assert done.status == 0, done.text
 
     def edit(self, name: str, old: str, new: str) -> None:

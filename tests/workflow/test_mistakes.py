@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cisweave.genome.resources.catalogue import COLUMNS
 from tests.workflow.snake import Folder
 
 
@@ -32,6 +33,37 @@ def test_wrong_key_value_or_file(folder: Folder, arguments: list[str], message: 
     assert message in done.text
     assert "Traceback" not in done.text
     assert done.jobs == []
+
+
+@pytest.mark.parametrize("key", ["pairs", "variants.aliases", "fetch.catalogue"])
+def test_missing_tables_of_the_genome_room(folder: Folder, key: str) -> None:
+    section, _, name = key.rpartition(".")
+    value = f"{{{name}: none.tsv}}"
+    done = folder.dry_run("--config", f"genome={{{section}: {value}}}" if section else f"genome={value}")
+    assert done.status == 1
+    assert f'genome.{key}: "none.tsv" does not exist; write the path of a file' in done.text
+    assert done.jobs == []
+
+
+def test_licence_that_was_not_accepted(tmp_path: Path) -> None:
+    folder = Folder.of_own_data(tmp_path / "run", "catalogue: own.tsv")
+    row = "{}\t1\thttps://example.invalid/{}\t\t\t\tacademic use only\t{}\t\tgenome\t{}\n"
+    names = ("hg19.fa.gz", "hg38.fa.gz", "hg38ToHg19.over.chain.gz", "geneanno.pc.sorted.bed")
+    rows = [row.format(name, name, "ours-academic", "gz" if ".fa." in name else "none") for name in names]
+    (folder.path / "own.tsv").write_text("\t".join(COLUMNS) + "\n" + "".join(rows))
+    done = folder.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 1
+    for name in names:
+        assert f"genome.fetch.accept_licences: [] lacks ours-academic; {name} may be used only under its" in done.text
+    assert "Traceback" not in done.text
+    assert done.jobs == []
+    folder.edit("own.yaml", "catalogue: own.tsv", "catalogue: own.tsv, accept_licences: [ours-academic]")
+    assert folder.dry_run("--configfile", "own.yaml", demo=False).status == 0
+    folder.edit("own.yaml", ", accept_licences: [ours-academic]", "")
+    (folder.path / "resources").mkdir()
+    for name in names:
+        (folder.path / "resources" / name.replace(".fa.gz", ".fa")).touch()
+    assert folder.dry_run("--configfile", "own.yaml", demo=False).status == 0, "what is there needs no fetching"
 
 
 def test_context_that_is_no_column(folder: Folder) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from cisweave.genome.resources.catalogue import COLUMNS
 from tests.workflow.snake import Folder
 
 ANNOTATION = {
@@ -96,3 +99,35 @@ def test_new_vcf_reruns_no_training(finished: Folder) -> None:
     rules = finished.dry_run().rules()
     assert {"genome_normalize", "seal_predict"} <= rules
     assert not rules & {"seal_train_chromatin", "seal_profile_tss", "seal_pretrain", "seal_finetune", "seal_evaluate"}
+
+
+@pytest.fixture(scope="module")
+def fetched_run(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A finished run on files that it fetched; tests must not change it."""
+    folder = Folder.of_own_data(
+        tmp_path_factory.mktemp("fetched") / "run", "accept_licences: [expecto-academic], attempts: 4"
+    )
+    folder.finish("--configfile", "own.yaml", demo=False)
+    return folder
+
+
+@pytest.mark.parametrize("setting", ["attempts: 9", "accept_licences: []", "offline: true", "catalogue: own.tsv"])
+def test_settings_of_fetching_rerun_nothing(fetched_run: Folder, tmp_path: Path, setting: str) -> None:
+    folder = fetched_run.copy(tmp_path / "run")
+    assert (folder.path / "resources/hg19.fa").is_file()
+    assert "Nothing to be done" in folder.dry_run("--configfile", "own.yaml", demo=False).text
+    (folder.path / "own.tsv").write_text("\t".join(COLUMNS) + "\n")
+    folder.edit("own.yaml", "accept_licences: [expecto-academic], attempts: 4", setting)
+    done = folder.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 0, done.text
+    assert done.rules() == {"report_html"}  # the page shows the configuration
+
+
+def test_a_job_that_parses_the_workflow_anew_takes_what_was_fetched(fetched_run: Folder, tmp_path: Path) -> None:
+    folder = fetched_run.copy(tmp_path / "run")
+    (folder.path / "results/own/genome/tss.bed").unlink()
+    one_job = ("--allowed-rules", "genome_genes", "--force", "results/own/genome/tss.bed")
+    for rules in (one_job, one_job[2:]):  # as the executor of a cluster calls it, and as a person does
+        done = folder.dry_run("--configfile", "own.yaml", *rules, demo=False)
+        assert done.status == 0, done.text
+        assert done.rules() == {"genome_genes"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import typer
 
 from cisweave.cli import build
 from cisweave.genome.figures import FIGURES, TABLES
+from cisweave.genome.resources.catalogue import COLUMNS
 from tests.workflow.snake import ROOT, Done, Folder
 
 GPU_RULES = {
@@ -188,24 +190,10 @@ def test_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
 
 
 def test_files_of_the_catalogue_are_fetched_where_they_are_not_there(tmp_path: Path) -> None:
-    folder = Folder.make(tmp_path / "run")
-    for name in ("my.vcf", "ctcf.bed"):
-        (folder.path / name).touch()
-    (folder.path / "tracks.tsv").write_text("track\tpeaks\nCTCF\tctcf.bed\n")
-    (folder.path / "contexts.tsv").write_text("set\tcontext\ngeneral\tLiver\ntissue\tYoung\n")
-    (folder.path / "g.tsv").write_text("gene_id\tLiver\n")
-    (folder.path / "t.tsv").write_text("gene_id\tYoung\n")
-    (folder.path / "own.yaml").write_text(
-        "run: own\nseal: {tracks: tracks.tsv, contexts: contexts.tsv, expression: {general: g.tsv, tissue: t.tsv}}\n"
-        "genome: {vcf: my.vcf, vcf_fasta: resources/hg38.fa, chain: resources/hg38ToHg19.over.chain.gz}\n"
-    )
+    folder = Folder.of_own_data(tmp_path / "run")
     done = folder.dry_run("--configfile", "own.yaml", demo=False)
     assert done.status == 0, done.text
-    fetched = {
-        job["output"][0].removesuffix(" (update)"): shlex.split(job["command"])
-        for job in done.jobs
-        if job["rule"] == "genome_fetch"
-    }
+    fetched = {job["output"][0]: shlex.split(job["command"]) for job in done.jobs if job["rule"] == "genome_fetch"}
     names = ["geneanno.pc.sorted.bed", "hg19.fa.gz", "hg38.fa.gz", "hg38ToHg19.over.chain.gz"]
     assert sorted(fetched) == [f"resources/{name.removesuffix('.gz') if '.fa' in name else name}" for name in names]
     assert fetched["resources/hg19.fa"][:6] == ["cisweave", "genome", "fetch", "hg19.fa.gz", "--folder", "resources"]
@@ -213,6 +201,38 @@ def test_files_of_the_catalogue_are_fetched_where_they_are_not_there(tmp_path: P
     for name in fetched:
         (folder.path / name).write_text("chr1\t0\t1\t+\tg\n")
     assert "genome_fetch" not in folder.dry_run("--configfile", "own.yaml", demo=False).rules()
+
+
+def test_local_files_are_linked_to_and_used(tmp_path: Path) -> None:
+    local = {
+        "hg19.fa.gz": ("data/hg19.fa", b">chr1\nACGT\n"),  # unpacked already
+        "hg38ToHg19.over.chain.gz": ("data/my.chain.gz", gzip.compress(b"chain\n")),  # never unpacked
+        "geneanno.pc.sorted.bed": ("data/genes.bed", b"chr1\t9\t10\tg1\t.\t+\n"),
+    }
+    paths = ", ".join(f"{name}: {path}" for name, (path, _) in local.items())
+    catalogue = tmp_path / "run/own_catalogue.tsv"
+    folder = Folder.of_own_data(tmp_path / "run", f"catalogue: own_catalogue.tsv, local_paths: {{{paths}}}")
+    row = "{}\t1\thttps://example.invalid/{}\t\t\t\tfree\t\t\tgenome\t{}\n"
+    rows = [row.format(name, name, "gz" if ".fa." in name else "none") for name in (*local, "hg38.fa.gz")]
+    catalogue.write_text("\t".join(COLUMNS) + "\n" + "".join(rows))
+    (folder.path / "data").mkdir()
+    for path, content in local.values():
+        (folder.path / path).write_bytes(content)
+    targets = ("results/own/genome/tss.bed", "resources/hg19.fa", "resources/hg38ToHg19.over.chain.gz")
+    done = folder.snakemake(*targets, "--configfile", "own.yaml", demo=False)
+    assert done.status == 0, done.text
+    assert sorted(done.rules()) == ["genome_fetch", "genome_genes"]
+    for name, (path, _) in local.items():
+        link = folder.path / "resources" / name.replace(".fa.gz", ".fa")
+        assert link.readlink() == folder.path / path
+    assert (folder.path / "results/own/genome/tss.bed").read_text().startswith("chr1\t")
+    assert "Nothing to be done" in folder.dry_run(targets[0], "--configfile", "own.yaml", demo=False).text
+
+    (folder.path / "data/hg19.fa").unlink()
+    done = folder.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 1
+    assert 'genome.fetch.local_paths.hg19.fa.gz: "data/hg19.fa" does not exist; write the path of a file' in done.text
+    assert done.jobs == []
 
 
 def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) -> None:

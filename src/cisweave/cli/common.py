@@ -83,7 +83,7 @@ def check_outputs(options: Mapping[str, object]) -> None:
     for name, value in options.items():
         values = value if isinstance(value, list | tuple) else [value]
         if name not in outputs:
-            paths = [Path(each) for each in values if isinstance(each, Path) or (each and name == "settings")]
+            paths = [Path(str(each)) for each in values if isinstance(each, Path) or (each and name == "settings")]
             taken |= {path.resolve(): name for path in paths if is_file(path)}
     taken |= {beside.resolve(): f"{name}'s {kind}" for name, path in outputs.items() for kind, beside in sidecars(path)}
     for name, path in outputs.items():

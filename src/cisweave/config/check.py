@@ -13,12 +13,19 @@ from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, is_gzipped, read_text
+from cisweave.genome.resources.catalogue import Resource, check_licence
 
 T = TypeVar("T")
 
+#: Input files that are read as settings, not as inputs of a rule: no rule fetches them.
+READ_AS_SETTINGS = {"genome.variants.aliases", "genome.fetch.catalogue"}
+
 
 def check_run(
-    config: Config, made: Collection[Path] = (), columns: Mapping[Path, Sequence[str]] | None = None
+    config: Config,
+    made: Collection[Path] = (),
+    columns: Mapping[Path, Sequence[str]] | None = None,
+    fetched: Collection[Resource] = (),
 ) -> tuple[dict[str, list[str]], dict[str, MotifDatabase]]:
     """Check everything that a run reads, before any of its jobs.
 
@@ -30,6 +37,8 @@ def check_run(
         Input files that a job of the run will make; they may be absent.
     columns
         Path -> contexts of the expression tables among them.
+    fetched
+        Resources of the catalogue that a job of the run will fetch.
 
     Returns
     -------
@@ -42,7 +51,7 @@ def check_run(
         Naming each mistake with the key it comes from, one line each.
     """
     problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
-    problems += unknown_contigs(config, made)
+    problems += unknown_contigs(config, made) + unready_fetches(config, fetched)
     contexts = gather(problems, read_contexts, config.seal.contexts) or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
@@ -62,6 +71,8 @@ def input_files(config: Config) -> dict[str, Path]:
     files = {
         f"genome.{key}": getattr(genome, key) for key in ("fasta", "tss", "gtf", "pairs", "vcf", "vcf_fasta", "chain")
     }
+    files["genome.variants.aliases"] = genome.variants.aliases
+    files["genome.fetch.catalogue"] = genome.fetch.catalogue
     files["seal.tracks"] = config.seal.tracks
     return {key: path for key, path in files.items() if path is not None}
 
@@ -73,6 +84,20 @@ def missing_files(files: Mapping[str, Path], made: Collection[Path]) -> list[str
         for key, path in files.items()
         if path not in made and not path.is_file()
     ]
+
+
+def unready_fetches(config: Config, fetched: Collection[Resource]) -> list[str]:
+    """One line for each resource whose licence was not accepted or whose local copy is not there."""
+    settings, problems = config.genome.fetch, []
+    for resource in fetched:
+        try:
+            check_licence(resource, settings.accept_licences)
+        except CisweaveError as error:
+            problems.append(str(error))
+    names = [resource.name for resource in fetched if resource.name in settings.local_paths]
+    return problems + missing_files(
+        {f"genome.fetch.local_paths.{name}": settings.local_paths[name] for name in names}, ()
+    )
 
 
 def inconsistent_genome(config: Config) -> list[str]:

@@ -90,7 +90,8 @@ def is_gzipped(path: str | Path) -> bool:
 
 
 def first_bytes(path: str | Path, number: int = 16) -> bytes:
-    """How a file begins, unpacked where it is gzip or bgzip; one that cannot be unpacked is a :class:`CisweaveError`."""
+    """How a file begins, unpacked where it is gzip or bgzip; one that is cut off is a :class:`CisweaveError`."""
+    check_bgzip_end(path)
     try:
         with gzip.open(path) if is_gzipped(path) else open(path, "rb") as stream:
             return stream.read(number)

@@ -25,17 +25,12 @@ from cisweave.genome.nearest import (
     BedopsSearch,
     Rows,
     TssIndex,
-    find_closest,
-    find_closest_bedops,
-    run_closest_features,
 )
 from cisweave.genome.pairs import PairJoin, read_pairs
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import Chunk, Step, apply_step, read_chunks, write_stage
 from cisweave.genome.table import GENE_COLUMNS, check_variants
 from cisweave.tables.ledger import ledger_rows
-
-__all__ = ["PROGRAM", "assign_closest", "closest_tss", "find_closest", "find_closest_bedops", "run_closest_features"]
 
 logger = get_logger(__name__)
 

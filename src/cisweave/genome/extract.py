@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from cisweave.config import ExtractSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, check_balance, shorten
 from cisweave.core.logs import get_logger
 from cisweave.genome.contigs import resolve_contig
 from cisweave.genome.genes import read_genes
@@ -24,7 +24,6 @@ from cisweave.genome.loci import (
     MAX_COORDINATE,
     STAGE,
     Locus,
-    brief,
     check_loci,
     read_loci,
     read_peaks,
@@ -34,7 +33,7 @@ from cisweave.genome.loci import (
 )
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import stage_counts, summary_line
-from cisweave.genome.transcripts import transcript_chunks
+from cisweave.genome.transcripts import read_transcripts, splice_parts
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, Codes, reverse_complement
 from cisweave.sequence.store import create_store
@@ -52,7 +51,6 @@ __all__ = [
     "extract_codes",
     "extract_one_hot",
     "extract_sequences",
-    "locus_codes",
     "read_loci",
     "tss_loci",
     "variant_loci",
@@ -83,20 +81,14 @@ class Part(NamedTuple):
     kept: int
 
 
-# --- one locus after the other ----------------------------------------------------------------------------------------
-def locus_codes(genome: Genome, locus: Locus, strand: str = "forward") -> Codes:
-    """Codes (length,) of a locus: A 0, C 1, G 2, T 3, anything else and what lies outside the contig 4.
+class Taken:
+    """Counts what was read of the user's file: alleles, or rows or transcripts of the shard."""
 
-    The haplotypes of a variant follow Seal's rule (:func:`cisweave.sequence.windows.allele_window`): the window is
-    cropped around the middle of the changed sequence.
-    """
-    chrom = resolve_contig(locus.chrom, genome.contigs)
-    if chrom is None:
-        raise CisweaveError(f"locus {brief(locus.locus_id)}: {contig_message(locus.chrom)}", path=genome.path)
-    codes = haplotype(genome, chrom, locus) if locus.allele else genome.codes(chrom, locus.start, locus.end)
-    return reverse_complement(codes) if locus.strand == "-" and strand == "as_annotated" else codes
+    def __init__(self) -> None:
+        self.number = 0
 
 
+# --- haplotypes -------------------------------------------------------------------------------------------------------
 def haplotype(genome: Genome, chrom: str, locus: Any) -> Codes:
     """Codes (length,) of one haplotype of a variant."""
     window, shift, bases = placement(locus)
@@ -111,7 +103,7 @@ def placement(locus: Any) -> tuple[int, int, str]:
 
 def contig_message(chrom: str) -> str:
     """What is wrong with a contig that the FASTA lacks."""
-    return f"contig {brief(chrom)} is not in the FASTA"
+    return f"contig {shorten(chrom)} is not in the FASTA"
 
 
 # --- many loci at once ------------------------------------------------------------------------------------------------
@@ -225,7 +217,9 @@ class Cutter:
             stops = (problems == str(Reason.UNKNOWN_BASE)) & (self.settings.unknown == "error")
         if stops.any():
             row = int(np.flatnonzero(stops)[0])
-            raise CisweaveError(f"locus {brief(places['locus_id'].iloc[row])}: {messages[row]}", path=self.genome.path)
+            raise CisweaveError(
+                f"locus {shorten(places['locus_id'].iloc[row])}: {messages[row]}", path=self.genome.path
+            )
 
 
 def locus_ledger(places: pd.DataFrame) -> pd.DataFrame:
@@ -319,7 +313,7 @@ def extract_sequences(
     out
         HDF5: ``codes`` uint8 (loci, length), A 0, C 1, G 2, T 3, N and outside the contig 4; ``locus_id`` (loci,).
         Transcripts: ``codes`` (bases,) with ``offsets`` (loci + 1,) and further columns
-        (:func:`cisweave.genome.transcripts.transcript_chunks`).
+        (:func:`cisweave.genome.transcripts.splice_parts`).
     loci, tss, variants, peaks, transcripts
         Exactly one of: a table as :func:`cisweave.genome.loci.read_loci` describes it; genes in any format of
         :func:`cisweave.genome.genes.read_genes` (one window per gene, its id is the gene's); variants in any format of
@@ -351,9 +345,10 @@ def extract_sequences(
         raise CisweaveError("the settings reject loci (unknown or edges), so name a file for them: --rejects")
     ((source, path),) = given.items()
     rejected: list[pd.DataFrame] = []
-    kept = 0
+    kept, taken = 0, Taken()
     with Genome(fasta) as genome:
-        length, whole_ids, parts = prepare(source, path, genome, settings, rejects is not None, (shard, shards))
+        cutter = Cutter(genome, settings, rejecting=rejects is not None)
+        length, whole_ids, parts = prepare(source, path, cutter, (shard, shards), taken)
         ragged = source == "transcripts"
         with create_store(out, ragged=ragged, length=length, whole_ids=whole_ids) as store:
             for part in parts:
@@ -361,6 +356,7 @@ def extract_sequences(
                 rejected.append(part.rejected)
                 kept += part.kept
             ledger = pd.concat([no_rejections(), *rejected], ignore_index=True)[LOCUS_LEDGER]
+            check_balance(taken.number, kept, len(ledger), UNITS[source])
             if rejects is not None:
                 write_tsv(ledger, rejects)
             elif len(ledger):
@@ -382,15 +378,14 @@ def extract_sequences(
 
 
 def prepare(
-    source: str, path: str | Path, genome: Genome, settings: ExtractSettings, rejecting: bool, share: tuple[int, int]
+    source: str, path: str | Path, cutter: Cutter, share: tuple[int, int], taken: Taken
 ) -> tuple[int, bool, Iterable[Part]]:
     """Bases per window, whether ids are whole numbers, and what is to be written, part by part."""
-    cutter = Cutter(genome, settings, rejecting)
+    settings = cutter.settings
     if source == "transcripts":
-        chunks = transcript_chunks(path, genome, settings, share)
-        return 0, False, (Part(*chunk) for chunk in chunks)
+        return 0, False, transcript_parts(path, cutter, share, taken)
     if source == "variants":
-        return settings.window, False, variant_parts(path, cutter, share)
+        return settings.window, False, variant_parts(path, cutter, share, taken)
     if source == "loci":
         places = read_loci(path)
     elif source == "peaks":
@@ -400,6 +395,7 @@ def prepare(
     length = int(places["end"].iloc[0] - places["start"].iloc[0]) if len(places) else 0
     whole_ids = types.infer_dtype(places["locus_id"], skipna=False) == "integer"
     first, last = bounds(len(places), share)
+    taken.number = last - first
     return length, whole_ids, (cutter.cut(batch) for batch in batches(places.iloc[first:last]))
 
 
@@ -409,7 +405,16 @@ def bounds(total: int, share: tuple[int, int]) -> tuple[int, int]:
     return (shard - 1) * total // shards, shard * total // shards
 
 
-def variant_parts(path: str | Path, cutter: Cutter, share: tuple[int, int]) -> Iterator[Part]:
+def transcript_parts(path: str | Path, cutter: Cutter, share: tuple[int, int], taken: Taken) -> Iterator[Part]:
+    """The transcripts of a part of a file."""
+    transcripts = read_transcripts(path)
+    first, last = bounds(len(transcripts), share)
+    taken.number = last - first
+    for part in splice_parts(transcripts, (first, last), cutter.genome, cutter.settings, path):
+        yield Part(*part)
+
+
+def variant_parts(path: str | Path, cutter: Cutter, share: tuple[int, int], taken: Taken) -> Iterator[Part]:
     """Both haplotypes of each allele of a part of a file; what is no allele stands in the first part's ledger."""
     window, (shard, shards) = cutter.settings.window, share
     first, last = 0, None
@@ -420,10 +425,12 @@ def variant_parts(path: str | Path, cutter: Cutter, share: tuple[int, int]) -> I
     done = 0
     for places, refused in variant_chunks(path, window):
         if shard == 1 and len(refused):
+            taken.number += len(refused)
             yield Part([], np.zeros((0, window), np.uint8), {}, refused.reindex(columns=LOCUS_LEDGER), 0)
         count = len(places) // 2
         low = min(max(first - done, 0), count)
         high = count if last is None else min(max(last - done, 0), count)
         done += count
+        taken.number += high - low
         for batch in batches(places.iloc[2 * low : 2 * high]):
             yield cutter.cut(batch)

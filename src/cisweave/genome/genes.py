@@ -22,29 +22,26 @@ import numpy as np
 import pandas as pd
 
 from cisweave.config import GeneSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.files import atomic_text
 from cisweave.core.logs import get_logger
-from cisweave.genome.gtf import Feature, is_position, read_features
+from cisweave.genome.bed import parse_interval
+from cisweave.genome.gtf import EXON_KINDS, GENE_KINDS, TRANSCRIPT_KINDS, Feature, gene_id, read_features
 from cisweave.genome.table import frame_of
-from cisweave.genome.text import bed_lines, numbered_lines
-from cisweave.genome.tss import parse_row
+from cisweave.genome.text import bed_lines, is_position, numbered_lines
 from cisweave.genome.vcf import seekable
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
 
 GENES_COLUMNS = {"chrom": "str", "tss": "int64", "strand": "str", "gene_id": "str", "name": "str", "type": "str"}
-GENE_KINDS = frozenset({"gene", "ncRNA_gene", "pseudogene"})
-TRANSCRIPT_KINDS = frozenset({"transcript", "mRNA", "lnc_RNA", "ncRNA", "primary_transcript", "pseudogenic_transcript"})
-EXON_KINDS = frozenset({"exon", "CDS"})
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical")
 """Tags of the transcript that stands for its gene, the best first."""
 CSV_COLUMNS = ("id", "seqnames", "strand", "TSS")
 VERSION = re.compile(r"(ENS[A-Z]*[0-9]{11})\.[0-9]+")
-GFF3_PREFIX = re.compile(r"^(gene|transcript|rna)[:-]")
-"""What Ensembl (``gene:``) and RefSeq (``gene-``) put before the ids of GFF3."""
 STRANDS = ("+", "-")
+SEAL_COLUMNS = ("contig", "TSS - 1", "TSS", "strand", "gene id")
+BED_COLUMNS = ("contig", "start", "end", "gene id", "score", "strand")
 LONGEST_LINE = 100_000
 """Characters of a line of the CSV."""
 
@@ -170,14 +167,14 @@ def of_types(genes: list[Gene], types: Sequence[str] | None, path: str | Path) -
     if not genes:
         raise CisweaveError("this file holds no gene", path=path)
     if not found:
-        raise CisweaveError("this file does not say the types of its genes; leave gene_types out", path=path)
+        raise CisweaveError("this file does not say the types of its genes; leave genome.genes.types out", path=path)
     raise CisweaveError(f"no gene is of type {', '.join(types or [])}; the types are {', '.join(found)}", path=path)
 
 
 # --- BED --------------------------------------------------------------------------------------------------------------
 def read_seal_bed(path: str | Path) -> list[Gene]:
     """Genes of a BED with one base per TSS, the strand in column 4 and the gene id in column 5."""
-    return [Gene(*parse_row(fields, path, line), line=line) for line, fields in bed_lines(path)]
+    return [parse_seal(fields, path, line) for line, fields in bed_lines(path)]
 
 
 def read_gene_bed(path: str | Path) -> list[Gene]:
@@ -185,30 +182,38 @@ def read_gene_bed(path: str | Path) -> list[Gene]:
     return [parse_bed6(fields, path, line) for line, fields in bed_lines(path)]
 
 
-def parse_bed6(fields: list[str], path: str | Path, line: int) -> Gene:
-    """One row of a BED6: contig, start, end, gene id, score, strand."""
-    if len(fields) < 6:
+def parse_seal(fields: list[str], path: str | Path, line: int) -> Gene:
+    """One row of Seal's TSS BED: contig, TSS - 1, TSS, strand, gene id."""
+    chrom, start, end = parse_interval(fields, path, line, SEAL_COLUMNS)
+    strand, gene = fields[3:5]
+    if end != start + 1:
         raise CisweaveError(
-            f"{len(fields)} tab-separated field(s) instead of 6: contig, start, end, gene id, score, strand",
-            path=path,
-            line=line,
-        )
-    chrom, start, end, gene, _, strand = fields[:6]
-    if not chrom or not gene or any(map(str.isspace, chrom)):
-        raise CisweaveError("contig and gene id must be there, the contig without blanks", path=path, line=line)
-    if not (is_position(start) and is_position(end)) or int(start) >= int(end):
-        raise CisweaveError(
-            f"columns 2 and 3 must be start and end (0-based, start < end), not {start[:30]!r} and {end[:30]!r}",
-            path=path,
-            line=line,
+            f"columns 2 and 3 must be TSS - 1 and TSS (one base), not {start} and {end}", path=path, line=line
         )
     if strand not in STRANDS:
+        hint = "; in BED6 the strand is column 6: bring it to column 4 and the name to column 5"
+        raise CisweaveError(f"column 4 must be the strand, + or -, not {shorten(strand)}{hint}", path=path, line=line)
+    return named_gene(Gene(chrom, end, strand, gene, line=line), path)
+
+
+def parse_bed6(fields: list[str], path: str | Path, line: int) -> Gene:
+    """One row of a BED6: contig, start, end, gene id, score, strand."""
+    chrom, start, end = parse_interval(fields, path, line, BED_COLUMNS)
+    gene, _, strand = fields[3:6]
+    if strand not in STRANDS:
         raise CisweaveError(
-            f"column 6 must be the strand, + or -, not {strand[:30]!r}: it says at which end the TSS is",
+            f"column 6 must be the strand, + or -, not {shorten(strand)}: it says at which end the TSS is",
             path=path,
             line=line,
         )
-    return Gene(chrom, int(start) + 1 if strand == "+" else int(end), strand, gene, line=line)
+    return named_gene(Gene(chrom, start + 1 if strand == "+" else end, strand, gene, line=line), path)
+
+
+def named_gene(gene: Gene, path: str | Path) -> Gene:
+    """The gene, if it has an id."""
+    if not gene.gene_id:
+        raise CisweaveError("the gene id is empty; each row needs one", path=path, line=gene.line)
+    return gene
 
 
 # --- GTF and GFF3 -----------------------------------------------------------------------------------------------------
@@ -271,28 +276,27 @@ def canonical_tss(path: str | Path) -> dict[str, int]:
         gene = gene_of(feature, path)
         if gene.gene_id not in chosen or rank < chosen[gene.gene_id][0]:
             chosen[gene.gene_id] = (rank, gene.tss)
-    return {gene_id: tss for gene_id, (_, tss) in chosen.items()}
+    return {name: tss for name, (_, tss) in chosen.items()}
 
 
 def gene_of(feature: Feature, path: str | Path) -> Gene:
     """The gene that a feature is, or belongs to, with the 5' end of the feature."""
     attributes = feature.attributes
     is_gene = feature.kind in GENE_KINDS
-    own = attributes.get("ID", "") if is_gene else attributes.get("Parent", "").partition(",")[0]
-    gene_id = (attributes.get("gene_id") or GFF3_PREFIX.sub("", own)).strip()
-    if not gene_id:
+    own_id = gene_id(feature)
+    if not own_id:
         raise CisweaveError(
             f"this {feature.kind} names no gene: gene_id (GTF), ID or Parent (GFF3)", path=path, line=feature.line
         )
     if feature.strand not in STRANDS:
         raise CisweaveError(
-            f"this {feature.kind} of {gene_id} has no strand, so its TSS is unknown", path=path, line=feature.line
+            f"this {feature.kind} of {own_id} has no strand, so its TSS is unknown", path=path, line=feature.line
         )
     tss = feature.start0 + 1 if feature.strand == "+" else feature.end
     name = attributes.get("gene_name") or attributes.get("gene") or (attributes.get("Name") if is_gene else None)
     kind = attributes.get("gene_type") or attributes.get("gene_biotype")
     kind = kind or (attributes.get("biotype") if is_gene else None)
-    return Gene(feature.chrom, tss, feature.strand, gene_id, name or "", kind or "", feature.line)
+    return Gene(feature.chrom, tss, feature.strand, own_id, name or "", kind or "", feature.line)
 
 
 # --- ExPecto's CSV ----------------------------------------------------------------------------------------------------
@@ -338,9 +342,9 @@ def parse_csv_gene(columns: list[str], fields: list[str], path: str | Path, line
     if not row["id"] or not row["seqnames"] or any(map(str.isspace, row["seqnames"])):
         raise CisweaveError("id and seqnames must be there, seqnames without blanks", path=path, line=line)
     if not is_position(tss) or int(tss) < 1:
-        raise CisweaveError(f"the TSS must be a position from 1 upwards, not {tss[:30]!r}", path=path, line=line)
+        raise CisweaveError(f"the TSS must be a position from 1 upwards, not {shorten(tss)}", path=path, line=line)
     if row["strand"] not in STRANDS:
-        raise CisweaveError(f"the strand must be + or -, not {row['strand'][:30]!r}", path=path, line=line)
+        raise CisweaveError(f"the strand must be + or -, not {shorten(row['strand'])}", path=path, line=line)
     return Gene(row["seqnames"], int(tss), row["strand"], row["id"], row.get("symbol", ""), row.get("type", ""), line)
 
 

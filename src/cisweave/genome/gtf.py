@@ -13,11 +13,23 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from cisweave.core.errors import CisweaveError
-from cisweave.genome.text import numbered_lines
+from cisweave.core.errors import CisweaveError, shorten
+from cisweave.genome.text import is_position, numbered_lines
 
 COLUMNS = 9
-MAX_DIGITS = 15
+GENE_KINDS = frozenset({"gene", "ncRNA_gene", "pseudogene"})
+TRANSCRIPT_KINDS = frozenset(
+    {
+        *("transcript", "mRNA", "primary_transcript", "pseudogenic_transcript", "unconfirmed_transcript"),
+        *("ncRNA", "lnc_RNA", "lincRNA", "antisense_RNA", "miRNA", "rRNA", "scRNA", "snRNA", "snoRNA", "tRNA"),
+        *("guide_RNA", "RNase_MRP_RNA", "RNase_P_RNA", "SRP_RNA", "telomerase_RNA", "vault_RNA", "Y_RNA"),
+        *("C_gene_segment", "D_gene_segment", "J_gene_segment", "V_gene_segment"),
+    }
+)
+"""Column 3 of a transcript in GENCODE, Ensembl and RefSeq."""
+EXON_KINDS = frozenset({"exon", "CDS"})
+ID_PREFIX = re.compile(r"(gene|transcript|rna)[:-]")
+"""What Ensembl (``gene:``) and RefSeq (``gene-``) put before the ids of GFF3."""
 STRANDS = {"+": "+", "-": "-", ".": ".", "?": "."}
 GFF3_START = re.compile(r"\s*;*\s*[^\s\"=;]+\s*=")
 GTF_PAIR = re.compile(r'([^\s";=]++)\s++(?:"((?:[^"\\]|\\.)*+)"|([^\s";]++))|([^\s;])')
@@ -96,15 +108,10 @@ def feature_problem(fields: list[str]) -> str:
     if not (chrom and kind) or chrom != chrom.strip():
         return "the contig (column 1) or the kind of feature (column 3) is empty or has blanks around it"
     if not (is_position(start) and is_position(end)) or not 1 <= int(start) <= int(end):
-        return f"columns 4 and 5 must be start and end (1-based, start <= end), not {start[:30]!r} and {end[:30]!r}"
+        return f"columns 4 and 5 must be start and end (1-based, start <= end), not {shorten(start)} and {shorten(end)}"
     if strand not in STRANDS:
-        return f"column 7 must be the strand (+, -, . or ?), not {strand[:30]!r}"
+        return f"column 7 must be the strand (+, -, . or ?), not {shorten(strand)}"
     return ""
-
-
-def is_position(text: str) -> bool:
-    """Whether text is a whole number that fits a genome."""
-    return text.isdigit() and text.isascii() and len(text) <= MAX_DIGITS
 
 
 def parse_feature(fields: list[str], path: str | Path, line: int) -> Feature:
@@ -121,6 +128,31 @@ def parse_feature(fields: list[str], path: str | Path, line: int) -> Feature:
         attributes=parse_attributes(text, path, line),
         phase=phase,
     )
+
+
+def gene_id(feature: Feature) -> str:
+    """Id of the gene that a feature is or belongs to, without GFF3's prefix; empty where it names none."""
+    attributes = feature.attributes
+    own = attributes.get("ID", "") if feature.kind in GENE_KINDS else attributes.get("Parent", "").partition(",")[0]
+    return (attributes.get("gene_id") or bare_id(own)).strip()
+
+
+def transcript_ids(feature: Feature) -> list[str]:
+    """Ids of the transcripts that a feature is or belongs to, without GFF3's prefixes; an empty one if it names none.
+
+    An exon of GFF3 may belong to several.
+    """
+    attributes = feature.attributes
+    if attributes.get("transcript_id"):
+        return [attributes["transcript_id"]]
+    names = attributes.get("ID" if feature.kind in TRANSCRIPT_KINDS else "Parent", "")
+    return [bare_id(name) for name in names.split(",")]
+
+
+def bare_id(name: str) -> str:
+    """An id of GFF3 without the prefix that says of what kind it is."""
+    prefix = ID_PREFIX.match(name)
+    return name[prefix.end() :] if prefix else name
 
 
 def parse_attributes(text: str, path: str | Path = "attributes", line: int | None = None) -> dict[str, str]:
@@ -191,7 +223,7 @@ def parse_gff3(text: str, path: str | Path, line: int | None) -> dict[str, str]:
 def attribute_error(text: str, path: str | Path, line: int | None) -> CisweaveError:
     """The message about a ninth column that cannot be read."""
     return CisweaveError(
-        f'column 9 must hold attributes, key "value"; (GTF) or key=value; (GFF3), not {text[:60]!r}',
+        f'column 9 must hold attributes, key "value"; (GTF) or key=value; (GFF3), not {shorten(text, 60)}',
         path=path,
         line=line,
     )

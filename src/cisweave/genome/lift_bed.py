@@ -14,16 +14,18 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from cisweave.config import LiftoverSettings
+from cisweave.core.errors import check_balance, shorten
 from cisweave.core.files import atomic_path
 from cisweave.core.logs import get_logger
-from cisweave.genome.alleles import Rejection, shorten
+from cisweave.genome.alleles import Rejection
+from cisweave.genome.bed import check_interval
 from cisweave.genome.chain import Blocks, Chain
 from cisweave.genome.contigs import ContigNames
 from cisweave.genome.lift_check import RoundTrip
 from cisweave.genome.reasons import Reason
-from cisweave.genome.stream import CHUNK, LEDGER_TYPES, Closing, TextSink, stage_counts, summary_line
+from cisweave.genome.stream import CHUNK, LEDGER_TYPES, Closing, Sink, TextSink, stage_counts, summary_line
 from cisweave.genome.table import frame_of
-from cisweave.genome.text import DIGITS, bed_lines
+from cisweave.genome.text import bed_lines, is_position
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
@@ -82,11 +84,10 @@ def parse_bed(fields: list[str], standard: int | None = None) -> BedLine | Rejec
     interval or -1 are narrowPeak; columns 7 and 8 are a thick part if they are whole numbers within the interval; the
     sixth is a strand if it is ``+`` or ``-``; all others are carried along.
     """
-    if len(fields) < 3 or not fields[0]:
-        return Rejection(Reason.MALFORMED_RECORD, f"{len(fields)} tab-separated field(s) instead of at least 3")
-    if not (DIGITS.fullmatch(fields[1]) and DIGITS.fullmatch(fields[2])) or int(fields[1]) > int(fields[2]):
-        return Rejection(Reason.BAD_POSITION, f"{shorten(fields[1])} to {shorten(fields[2])} is no interval")
-    start, end = int(fields[1]), int(fields[2])
+    interval = check_interval(fields, points=True)
+    if isinstance(interval, Rejection):
+        return interval
+    _, start, end = interval
     guessed = standard is None
     wanted = guess_fields(fields, start, end) if standard is None else standard
     if wanted > len(fields):
@@ -119,12 +120,12 @@ def is_narrow_peak(fields: list[str], start: int, end: int) -> bool:
     if len(fields) != PEAK_FIELDS:
         return False
     summit = fields[PEAK_FIELDS - 1]
-    return summit == "-1" or (bool(DIGITS.fullmatch(summit)) and int(summit) < end - start)
+    return summit == "-1" or (is_position(summit) and int(summit) < end - start)
 
 
 def within(first: str, last: str, start: int, end: int) -> tuple[int, int] | None:
     """Two fields as an interval inside another, if they are one."""
-    if not (DIGITS.fullmatch(first) and DIGITS.fullmatch(last)):
+    if not (is_position(first) and is_position(last)):
         return None
     found = int(first), int(last)
     return found if start <= found[0] <= found[1] <= end else None
@@ -133,7 +134,7 @@ def within(first: str, last: str, start: int, end: int) -> tuple[int, int] | Non
 def parse_blocks(fields: list[str], start: int, end: int) -> list[tuple[int, int]]:
     """The blocks of a BED12 line as 0-based half-open intervals; none where they do not make up the line's interval."""
     count, sizes, starts = fields[9], *(field.rstrip(",").split(",") for field in fields[10:12])
-    if not all(DIGITS.fullmatch(number) for number in (count, *sizes, *starts)):
+    if not all(is_position(number) for number in (count, *sizes, *starts)):
         return []
     if not int(count) == len(sizes) == len(starts):
         return []
@@ -328,7 +329,7 @@ def liftover_bed(
     lifter = BedLifter(Chain(chain), settings)
     back = BedTrip(BedLifter(Chain(round_trip), settings)) if round_trip is not None else None
     reasons = Counter[str]()
-    kept = 0
+    record = kept = 0
     with (
         atomic_path(out) as temporary,
         atomic_path(rejects) as ledger_path,
@@ -336,28 +337,35 @@ def liftover_bed(
         open_bed(temporary, Path(out)) as handle,
     ):
         rejected: list[tuple[Any, ...]] = []
-        ledger.write(frame_of([], LEDGER_TYPES))
+        write_rejected(rejected, ledger, reasons)
         for record, (line, fields) in enumerate(bed_lines(bed), start=1):
             found = lifter.lift(fields)
             if isinstance(found, Rejection):
                 contig, position = [*fields, ""][:2]
                 rejected.append((STAGE, line, record, 1, contig, position, "", "", str(found.reason), found.detail))
-                reasons[str(found.reason)] += 1
                 if len(rejected) >= CHUNK:
-                    ledger.write(frame_of(rejected, LEDGER_TYPES))
+                    write_rejected(rejected, ledger, reasons)
                     rejected = []
             else:
                 kept += 1
                 handle.write(("\t".join(found) + "\n").encode())
                 if back is not None:
                     back.compare(fields, found)
-        ledger.write(frame_of(rejected, LEDGER_TYPES))
+        write_rejected(rejected, ledger, reasons)
+        check_balance(record, kept, reasons.total(), "intervals")
     counts = stage_counts(kept, reasons)
     trip = {"round_trip": back.trip.report(STAGE, "intervals")} if back is not None else {}
     inputs = [path for path in (bed, chain, round_trip) if path is not None]
     notes = {"intervals": counts, **trip}
     write_receipt(out, settings=settings.model_dump(mode="json"), inputs=inputs, notes=notes)
     logger.info("%s", summary_line(STAGE, counts, "intervals"))
+
+
+def write_rejected(rows: list[tuple[Any, ...]], ledger: Sink, reasons: Counter[str]) -> None:
+    """Write rows of the ledger and count them by code."""
+    frame = frame_of(rows, LEDGER_TYPES)
+    ledger.write(frame)
+    reasons.update(frame["code"].tolist())
 
 
 class BedTrip:

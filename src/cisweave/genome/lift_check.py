@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cisweave.core.logs import get_logger
 from cisweave.genome.alleles import Rejection, left_align
 from cisweave.genome.chain import Chain
 from cisweave.genome.contigs import ContigNames
+from cisweave.genome.normalize import REACH
 from cisweave.sequence.genome import Genome
 
 if TYPE_CHECKING:
@@ -24,43 +26,71 @@ Lift = Callable[[Sequence[str], Sequence[int], Sequence[str], Sequence[str]], "l
 ALLELE = ["chrom", "pos", "ref", "alt"]
 
 
-class Crowded:
+Key = tuple[str, int, str, str]
+
+
+class Repeats:
     """Finds alleles that are lifted to the place and bases of an earlier one.
 
-    Where several places of the source go to one place of the target every allele is remembered; elsewhere only other
-    spellings of one allele can meet, which lie near each other, so the alleles of two chunks are remembered. Memory
-    thus does not grow with the file but where the chain is ambiguous.
+    Where several places of the source go to one place of the target, and where the alleles do not come sorted, every
+    allele is remembered. Elsewhere only other spellings of one allele can meet, which lie near each other, so that
+    alleles :data:`cisweave.genome.normalize.REACH` bases behind are forgotten: memory then grows not with the file, but
+    where the chain is ambiguous.
+
+    Parameters
+    ----------
+    chain, genome
+        Those that the alleles are lifted by and to.
+    is_sorted
+        Whether each contig of the source comes in one piece, its positions never falling.
     """
 
-    def __init__(self, chain: Chain, genome: Genome):
+    def __init__(self, chain: Chain, genome: Genome, is_sorted: bool = False):
         names = ContigNames(genome.contigs)
+        self.chain, self.is_sorted = chain, is_sorted
         self._intervals = {names.resolve(chrom): found for chrom, found in chain.crowded.items()}
-        self._kept: set[tuple[Any, ...]] = set()
-        self._last = pd.DataFrame(columns=ALLELE)
+        self._known: set[Key] = set()
+        self._passing: deque[tuple[str, int, Key]] = deque()
 
-    def repeated(self, kept: pd.DataFrame) -> NDArray[np.bool_]:
-        """(rows,) which rows repeat an earlier one, of this or of earlier chunks."""
-        here = kept[ALLELE]
-        both = pd.concat([self._last, here], ignore_index=True) if len(self._last) else here
-        again = both.duplicated().to_numpy()[len(self._last) :].copy()
-        crowded = self._inside(kept) & ~again
-        for index in np.flatnonzero(crowded).tolist():
-            key = tuple(here.iloc[index])
-            again[index] = key in self._kept
-            self._kept.add(key)
-        self._last = here
+    def repeated(self, frame: pd.DataFrame, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]) -> NDArray[np.bool_]:
+        """(rows,) which rows of ``kept`` repeat an earlier one, of this or of earlier chunks.
+
+        ``frame`` is the variant table before it was lifted, ``lifted`` the verdicts behind the rows of ``kept``.
+        """
+        again = np.zeros(len(kept), dtype=bool)
+        stays = self._crowded(kept, lifted).tolist() if self.is_sorted else [True] * len(kept)
+        keys = zip(*(kept[name].tolist() for name in ALLELE), strict=True)
+        known, passing = self._known, self._passing
+        contigs = frame["chrom"].loc[kept.index].tolist()
+        for row, (key, stay) in enumerate(zip(keys, stays, strict=True)):
+            if key in known:
+                again[row] = True
+                continue
+            known.add(key)
+            if not stay:
+                passing.append((contigs[row], lifted[row].source[1], key))
+        if self.is_sorted and len(frame):
+            self._forget(frame["chrom"].iloc[-1], int(frame["pos"].iloc[-1]))
         return again
 
-    def _inside(self, kept: pd.DataFrame) -> NDArray[np.bool_]:
-        """(rows,) which rows begin where the chain is ambiguous."""
-        inside = np.zeros(len(kept), dtype=bool)
+    def _forget(self, chrom: str, pos: int) -> None:
+        """Let go of alleles that nothing behind a place of the source can repeat."""
+        here, passing = self.chain.source_name(chrom), self._passing
+        while passing and (self.chain.source_name(passing[0][0]) != here or passing[0][1] < pos - REACH):
+            self._known.discard(passing.popleft()[2])
+
+    def _crowded(self, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]) -> NDArray[np.bool_]:
+        """(rows,) which rows touch a place where the chain is ambiguous, with the bases that decided where they are."""
+        crowded = np.zeros(len(kept), dtype=bool)
         for chrom, rows in kept.groupby("chrom", sort=False).indices.items():
             starts, ends = self._intervals.get(str(chrom), (np.empty(0), np.empty(0)))
             if len(starts):
-                pos = kept["pos"].to_numpy()[rows] - 1
-                found = np.searchsorted(starts, pos, side="right") - 1
-                inside[rows] = (found >= 0) & (pos < ends[np.maximum(found, 0)])
-        return inside
+                span = np.sort(np.array([lifted[row].target for row in list(rows)], dtype=np.int64), axis=1)
+                pos = kept["pos"].to_numpy()[rows]
+                first = np.minimum(span[:, 0], pos) - 1
+                found = np.searchsorted(ends, first, side="right")
+                crowded[rows] = np.append(starts, np.iinfo(np.int64).max)[found] < np.maximum(span[:, 1], pos)
+        return crowded
 
 
 class RoundTrip:

@@ -11,22 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import LiftoverSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.logs import get_logger
-from cisweave.genome.alleles import Rejection, left_align, shorten
+from cisweave.genome.alleles import BASES, Rejection, core, left_align
 from cisweave.genome.chain import Chain, Match
 from cisweave.genome.contigs import ContigNames
-from cisweave.genome.lift_check import Crowded, RoundTrip
+from cisweave.genome.lift_check import Repeats, RoundTrip
+from cisweave.genome.normalize import is_sorted
 from cisweave.genome.reasons import Reason
-from cisweave.genome.stream import Chunk, apply_step, read_chunks, write_stage
+from cisweave.genome.stream import Chunk, apply_step, is_variant_table, read_chunks, write_stage
 from cisweave.genome.table import VARIANT_COLUMNS, check_variants
+from cisweave.genome.vcf import seekable
 from cisweave.sequence.genome import Genome
 from cisweave.tables.ledger import ledger_rows
 
@@ -36,8 +38,6 @@ STAGE = "liftover"
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 LONGEST_REPEAT = 10_000
 """Indels in longer repeats are rejected."""
-WINDOW = 16_384
-"""Bases read at a time around an indel."""
 GAP = 2_000
 """Substitutions of a chunk that lie closer than this are compared with one stretch of the target."""
 
@@ -90,23 +90,6 @@ class Span(NamedTuple):
         return abs(self.last - self.first) + 1
 
 
-class Window:
-    """Bases of a genome, read in stretches, because neighbouring alleles ask for neighbouring bases."""
-
-    def __init__(self, genome: Genome):
-        self.genome = genome
-        self._chrom, self._start, self._bases = "", 0, ""
-
-    def fetch(self, chrom: str, start: int, end: int) -> str:
-        """Upper-case bases of the 0-based half-open interval; N outside the contig."""
-        if end - start > WINDOW // 2:
-            return self.genome.fetch(chrom, start, end)
-        if chrom != self._chrom or start < self._start or end > self._start + len(self._bases):
-            self._chrom, self._start = chrom, start - WINDOW // 4
-            self._bases = self.genome.fetch(chrom, self._start, self._start + WINDOW)
-        return self._bases[start - self._start : end - self._start]
-
-
 class Source(NamedTuple):
     """The source assembly's bases around one allele, as far as they are known.
 
@@ -128,7 +111,7 @@ class Source(NamedTuple):
         span = self.lifter.place(self.chrom, (pos, pos))
         if isinstance(span, Rejection):
             return None
-        base = self.lifter.bases.fetch(span.chrom, span.first - 1, span.first)
+        base = self.lifter.genome.fetch(span.chrom, span.first - 1, span.first)
         return base if span.strand == "+" else reverse_complement(base)
 
 
@@ -149,17 +132,15 @@ class Lifter:
 
     def __init__(self, chain: Chain, genome: Genome, settings: LiftoverSettings, source: Genome | None = None):
         self.chain, self.genome, self.settings, self.source = chain, genome, settings, source
-        self.bases = Window(genome)
         self._names = ContigNames(genome.contigs)
-        self._source_bases = Window(source) if source is not None else None
         self._source_names = ContigNames(source.contigs) if source is not None else None
 
     def source_base(self, chrom: str, pos: int) -> str:
         """The base of the source FASTA at a 1-based position; N where it has none."""
-        assert self._source_bases is not None
+        assert self.source is not None
         assert self._source_names is not None
         name = self._source_names.resolve(chrom)
-        return self._source_bases.fetch(name, pos - 1, pos) if name is not None else "N"
+        return self.source.fetch(name, pos - 1, pos) if name is not None else "N"
 
     # --- many alleles -------------------------------------------------------------------------------------------------
     def lift(
@@ -239,7 +220,7 @@ class Lifter:
             return span
         if span.length != len(ref):
             return Rejection(Reason.LIFT_SPLIT, "its bases are not side by side in the target")
-        found = self.bases.fetch(span.chrom, span.left - 1, span.left - 1 + len(ref))
+        found = self.genome.fetch(span.chrom, span.left - 1, span.left - 1 + len(ref))
         return self._judge(span, ends, ref, alt, found)
 
     def _judge(self, span: Span, ends: tuple[int, int], ref: str, alt: str, found: str) -> Verdict:
@@ -275,7 +256,7 @@ class Lifter:
                 Reason.LIFT_SPLIT,
                 f"the target has {inner} base(s) for {len(whole_ref)} of REF and {len(whole_alt)} of ALT",
             )
-        found = self.bases.fetch(span.chrom, span.left, span.left + inner)
+        found = self.genome.fetch(span.chrom, span.left, span.left + inner)
         turned = found if span.strand == "+" else reverse_complement(found)
         if turned == whole_ref:
             return self._write_indel(span, ends, found, whole_alt, swapped=False)
@@ -302,7 +283,7 @@ class Lifter:
         near = self.place(chrom, (start - 1, start + len(ref)))
         if isinstance(near, Rejection):
             return near
-        found = self.bases.fetch(near.chrom, near.left, near.left + len(ref))
+        found = self.genome.fetch(near.chrom, near.left, near.left + len(ref))
         if (found if near.strand == "+" else reverse_complement(found)) != ref:
             turned = ref if near.strand == "+" else reverse_complement(ref)
             return mismatch(near.chrom, near.left + 1, turned, found)
@@ -321,10 +302,12 @@ class Lifter:
         """Write an allele between two bases of the target: ``ref`` as it has it, ``alt`` on the source's strand."""
         if span.strand == "-":
             alt = reverse_complement(alt)
-        anchor = self.bases.fetch(span.chrom, span.left - 1, span.left)
+        anchor = self.genome.fetch(span.chrom, span.left - 1, span.left)
         pos, ref, alt = left_align(self.genome, span.chrom, span.left, anchor + ref, anchor + alt)
-        if "N" in ref:
-            return Rejection(Reason.LIFT_REF_MISMATCH, f"the target has N beside {span.chrom}:{span.left}")
+        if not BASES.fullmatch(ref):
+            return Rejection(
+                Reason.LIFT_REF_MISMATCH, f"the target has an unknown base (N, …) at or beside {span.chrom}:{span.left}"
+            )
         return LiftedAllele(span.chrom, pos, ref, alt, span.strand, swapped, ends, target or span[1:3])
 
     # --- places -------------------------------------------------------------------------------------------------------
@@ -353,16 +336,6 @@ class Lifter:
 
 
 # --- alleles ----------------------------------------------------------------------------------------------------------
-def core(pos: int, ref: str, alt: str) -> tuple[int, str, str]:
-    """What an allele changes: without the bases that both share, at first on the left; 1-based start."""
-    most = min(len(ref), len(alt))
-    left = next((index for index in range(most) if ref[index] != alt[index]), most)
-    ref, alt = ref[left:], alt[left:]
-    most = min(len(ref), len(alt))
-    right = next((index for index in range(most) if ref[-1 - index] != alt[-1 - index]), most)
-    return pos + left, ref[: len(ref) - right], alt[: len(alt) - right]
-
-
 def shift_room(source: Source, start: int, ref: str, alt: str) -> tuple[str | None, str | None]:
     """The bases before and behind an insertion or deletion past which it can be moved, the haplotype staying the same.
 
@@ -470,12 +443,14 @@ class LiftStep:
         Chain, target and settings.
     back
         Where what is kept is to be lifted back, or ``None``.
+    in_order
+        Whether the alleles come sorted (:class:`Repeats`).
     """
 
-    def __init__(self, lifter: Lifter, back: RoundTrip | None = None):
+    def __init__(self, lifter: Lifter, back: RoundTrip | None = None, in_order: bool = False):
         self.lifter, self.back = lifter, back
         self.alleles = self.mismatches = 0
-        self._crowded = Crowded(lifter.chain, lifter.genome)
+        self._repeats = Repeats(lifter.chain, lifter.genome, in_order)
 
     def __call__(self, frame: pd.DataFrame) -> Chunk:
         """Keep or reject each allele of a variant table."""
@@ -484,7 +459,7 @@ class LiftStep:
         self.alleles += len(frame)
         self.mismatches += sum(allele.swapped for allele in lifted)
         self.mismatches += int(rejected["code"].isin([Reason.LIFT_REF_MISMATCH, Reason.LIFT_SWAPPED]).sum())
-        again = self._crowded.repeated(kept)
+        again = self._repeats.repeated(frame, kept, lifted)
         if again.any():
             message = pd.Series("another allele was lifted to the same place and bases", index=kept.index[again])
             rejected = pd.concat(
@@ -494,6 +469,11 @@ class LiftStep:
         if self.back is not None:
             self.back.add(frame.loc[kept.index], kept, lifted)
         return kept.reset_index(drop=True), rejected.sort_index().reset_index(drop=True)
+
+    def finish(self) -> dict[str, Any]:
+        """Warn and report once all alleles are through; what the receipt is to tell of them."""
+        self.warn()
+        return {"round_trip": self.back.report(STAGE)} if self.back is not None else {}
 
     def warn(self) -> None:
         """Say so when most alleles find another REF: chain or FASTA are then probably the wrong ones."""
@@ -535,8 +515,9 @@ def open_step(
     fasta: str | Path,
     settings: LiftoverSettings,
     round_trip: str | Path | None = None,
+    vcf: Path | None = None,
 ) -> LiftStep:
-    """Open chain and genomes for one run; ``stack`` closes them."""
+    """Open chain and genomes for one run; ``stack`` closes them. ``vcf``: the file of the alleles, where it is one."""
     forward = Chain(chain)
     genome = stack.enter_context(Genome(fasta))
     source = stack.enter_context(Genome(settings.source_fasta)) if settings.source_fasta is not None else None
@@ -548,7 +529,8 @@ def open_step(
         returning = Chain(round_trip)
         lifter = Lifter(returning, source, LiftoverSettings(), genome) if source is not None else None
         back = RoundTrip(returning, source, lifter.lift if lifter is not None else None)
-    return LiftStep(Lifter(forward, genome, settings, source), back)
+    in_order = vcf is not None and not is_variant_table(vcf) and is_sorted(vcf, ContigNames(forward.source_sizes))
+    return LiftStep(Lifter(forward, genome, settings, source), back, in_order)
 
 
 def lift_variants(
@@ -617,18 +599,21 @@ def liftover_variants(
         If a file cannot be read, or there is no FASTA.
     """
     if fasta is None:
-        raise CisweaveError("alleles cannot be lifted without the FASTA of the target; give it, or lift a BED instead")
+        raise CisweaveError(
+            "alleles cannot be lifted without the FASTA of the target assembly, because each lifted REF is compared "
+            "with it: give it with --fasta, or lift a BED"
+        )
     settings = settings or LiftoverSettings()
     with ExitStack() as stack:
-        step = open_step(stack, chain, fasta, settings, round_trip)
+        path = stack.enter_context(seekable(vcf))
+        step = open_step(stack, chain, fasta, settings, round_trip, path)
         write_stage(
-            apply_step(read_chunks(vcf, STAGE), step),
+            apply_step(read_chunks(path, STAGE), step),
             out,
             rejects,
             stage=STAGE,
             contigs=step.lifter.genome.contigs,
-            inputs=[path for path in (vcf, chain, fasta, settings.source_fasta, round_trip) if path is not None],
+            inputs=[file for file in (vcf, chain, fasta, settings.source_fasta, round_trip) if file is not None],
             settings=settings.model_dump(mode="json"),
-            notes=lambda: {"round_trip": step.back.report(STAGE)} if step.back is not None else {},
+            notes=step.finish,
         )
-        step.warn()

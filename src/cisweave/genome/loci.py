@@ -15,11 +15,12 @@ import pandas as pd
 from pandas.api import types
 
 from cisweave.config import ExtractSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
+from cisweave.genome.bed import parse_interval
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import read_chunks
 from cisweave.genome.table import frame_of, table_line
-from cisweave.genome.text import DIGITS, bed_lines
+from cisweave.genome.text import bed_lines, is_position
 from cisweave.tables.frames import read_table, require_columns
 from cisweave.tables.ledger import KEY
 
@@ -144,7 +145,7 @@ def parse_rows(frame: pd.DataFrame, path: str | Path, own_lines: bool) -> pd.Dat
             loci.append(parse_locus(row, strand))
         except (TypeError, ValueError) as error:
             line = table_line(path, number) if own_lines else None
-            raise CisweaveError(f"locus {brief(row[0])}: {error}", path=path, line=line) from error
+            raise CisweaveError(f"locus {shorten(row[0])}: {error}", path=path, line=line) from error
     places = frame_of(loci, {name: PLACE_COLUMNS[name] for name in Locus._fields})
     return places.assign(locus_id=frame["locus_id"].to_numpy())
 
@@ -161,12 +162,12 @@ def parse_locus(row: tuple[Any, ...], strand: Any = "") -> Locus:
     if pd.isna(strand) or strand in ("", "."):
         strand = "+"
     if strand not in ("+", "-"):
-        raise ValueError(f"strand must be +, -, . or empty, not {brief(strand)!r}")
+        raise ValueError(f"strand must be +, -, . or empty, not {shorten(strand)}")
     pos, ref, alt, allele = variant or (0, "", "", "")
     if pd.isna(allele) or allele == "":
         return Locus(locus_id, str(chrom), start, end, strand=strand)
     if allele not in ("ref", "alt"):
-        raise ValueError(f"allele must be ref, alt or empty, not {brief(allele)!r}")
+        raise ValueError(f"allele must be ref, alt or empty, not {shorten(allele)}")
     if any(pd.isna(value) or value == "" for value in (pos, ref, alt)):
         raise ValueError(f"allele is {allele}, so pos, ref and alt must be there")
     return Locus(locus_id, str(chrom), start, end, whole("pos", pos), str(ref), str(alt), str(allele), strand)
@@ -180,13 +181,7 @@ def whole(name: str, value: Any) -> int:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"{name} must be a whole number, not {'empty' if pd.isna(value) else str(value)[:30]}")
-
-
-def brief(value: Any, limit: int = 50) -> str:
-    """A name or value for a message, cut where it is long."""
-    text = str(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    raise ValueError(f"{name} must be a whole number, not {'empty' if pd.isna(value) else shorten(value)}")
 
 
 # --- around TSS -------------------------------------------------------------------------------------------------------
@@ -263,23 +258,11 @@ def read_peaks(path: str | Path, settings: ExtractSettings) -> pd.DataFrame:
 
 def parse_peak(fields: list[str], path: str | Path, line: int) -> Peak:
     """One line of a BED or narrowPeak."""
-    if len(fields) < 3:
-        raise CisweaveError(
-            f"{len(fields)} tab-separated field(s) instead of at least 3: contig, start, end", path=path, line=line
-        )
-    chrom, start, end, name, _, strand = [*fields, "", "", ""][:6]
-    if not chrom or any(map(str.isspace, chrom)):
-        raise CisweaveError("the contig (column 1) must be there, without blanks", path=path, line=line)
-    if not (DIGITS.fullmatch(start) and DIGITS.fullmatch(end)) or int(start) >= int(end):
-        raise CisweaveError(
-            f"columns 2 and 3 must be start and end (0-based, start < end), not {start[:30]!r} and {end[:30]!r}",
-            path=path,
-            line=line,
-        )
+    chrom, start, end = parse_interval(fields, path, line)
+    name, _, strand = [*fields[3:], "", "", ""][:3]
     offset = fields[SUMMIT_FIELD] if len(fields) > SUMMIT_FIELD else "-1"
-    summit = int(start) + int(offset) if DIGITS.fullmatch(offset) and int(offset) < int(end) - int(start) else -1
-    name = "" if len(fields) < 4 or name == "." else name
-    return Peak(line, chrom, int(start), int(end), name, "-" if len(fields) > 5 and strand == "-" else "+", summit)
+    summit = start + int(offset) if is_position(offset) and int(offset) < end - start else -1
+    return Peak(line, chrom, start, end, "" if name == "." else name, "-" if strand == "-" else "+", summit)
 
 
 def peak_names(peaks: pd.DataFrame) -> pd.Series:

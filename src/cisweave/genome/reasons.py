@@ -10,13 +10,13 @@ class Reason(StrEnum):
 
     MALFORMED_RECORD = "malformed_record"
     BAD_POSITION = "bad_position"
-    UNKNOWN_CONTIG = "unknown_contig"
     MISSING_ALT = "missing_alt"
     SPANNING_DELETION = "spanning_deletion"
     SYMBOLIC_ALLELE = "symbolic_allele"
     BREAKEND = "breakend"
     INVALID_ALLELE = "invalid_allele"
     REF_EQUALS_ALT = "ref_equals_alt"
+    UNKNOWN_CONTIG = "unknown_contig"
     ALLELE_TOO_LONG = "allele_too_long"
     OUT_OF_CONTIG = "out_of_contig"
     REF_MISMATCH = "ref_mismatch"
@@ -55,15 +55,15 @@ class Reason(StrEnum):
 
 
 EXPLANATIONS: dict[Reason, str] = {
-    Reason.MALFORMED_RECORD: "The line has fewer than five tab-separated fields, an empty one or control characters.",
-    Reason.BAD_POSITION: "POS is not a whole number from 1 upwards.",
-    Reason.UNKNOWN_CONTIG: "The FASTA has no contig of this name or of one of its aliases.",
+    Reason.MALFORMED_RECORD: "The line lacks fields, has an empty one or one that cannot be, or control characters.",
+    Reason.BAD_POSITION: "The position is no whole number from 1 upwards (in a BED: from 0, the end behind the start).",
     Reason.MISSING_ALT: "ALT is empty or '.': the record names no other allele.",
     Reason.SPANNING_DELETION: "ALT is '*': the base is deleted by a variant that starts before it.",
     Reason.SYMBOLIC_ALLELE: "ALT is symbolic (in angle brackets): it names a class of variants, not its bases.",
     Reason.BREAKEND: "ALT is a breakend: it joins two places of the genome.",
     Reason.INVALID_ALLELE: "REF or ALT holds something other than the letters A, C, G and T.",
     Reason.REF_EQUALS_ALT: "REF and ALT are the same bases.",
+    Reason.UNKNOWN_CONTIG: "The FASTA has no contig of this name or of one of its aliases.",
     Reason.ALLELE_TOO_LONG: "REF or ALT, without the bases they share at their ends, is longer than max_allele_length.",
     Reason.OUT_OF_CONTIG: "REF reaches past the end of the contig.",
     Reason.REF_MISMATCH: "REF is not what the genome holds there.",
@@ -78,7 +78,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.LIFT_DUPLICATE: "Another allele was lifted to the same place and bases before.",
     Reason.LIFT_PARTIAL: "Too little of the interval, or not its ends, has a place in the target assembly.",
     Reason.NO_TSS: "There is no TSS on the contig of the variant.",
-    Reason.TOO_FAR_FROM_TSS: "The closest TSS is farther away than max_distance.",
+    Reason.TOO_FAR_FROM_TSS: "The TSS is farther away than the setting allows (max_distance, pair_max_distance).",
     Reason.NO_PAIR: "The table of pairs has no row for the variant.",
     Reason.UNKNOWN_GENE: "The file of genes has none of the genes that are paired with the variant.",
     Reason.OTHER_CONTIG: "The genes that are paired with the variant lie on other contigs.",

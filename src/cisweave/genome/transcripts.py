@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cisweave.config import ExtractSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.logs import get_logger
 from cisweave.genome.contigs import resolve_contig
-from cisweave.genome.gtf import Feature, read_features
-from cisweave.genome.loci import brief
+from cisweave.genome.gtf import EXON_KINDS, TRANSCRIPT_KINDS, Feature, gene_id, read_features, transcript_ids
 from cisweave.genome.reasons import Reason
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, Codes, decode, reverse_complement
@@ -27,11 +26,7 @@ from cisweave.tables.ledger import LEDGER_COLUMNS
 logger = get_logger(__name__)
 
 STAGE = "extract"
-TRANSCRIPT_KINDS = frozenset(
-    {"transcript", "mRNA", "lnc_RNA", "ncRNA", "miRNA", "rRNA", "snRNA", "snoRNA", "tRNA", "primary_transcript"}
-)
-KINDS = TRANSCRIPT_KINDS | {"exon", "CDS", "start_codon"}
-PREFIXES = ("transcript:", "rna-")
+KINDS = TRANSCRIPT_KINDS | EXON_KINDS | {"start_codon"}
 STOP_CODONS = {"TAA", "TAG", "TGA"}
 PART = 1000
 Interval = tuple[int, int]
@@ -114,28 +109,13 @@ def read_transcripts(path: str | Path) -> list[Transcript]:
     return list(found.values())
 
 
-def transcript_ids(feature: Feature) -> list[str]:
-    """Ids of the transcripts that a line belongs to, without GFF3's prefixes; an empty one where it names none."""
-    attributes = feature.attributes
-    if attributes.get("transcript_id"):
-        return [attributes["transcript_id"]]
-    parents = attributes.get("ID" if feature.kind in TRANSCRIPT_KINDS else "Parent", "")
-    return [bare_id(name) for name in parents.split(",")]
-
-
-def bare_id(name: str) -> str:
-    """An id without the prefix that says of what kind it is."""
-    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
-
-
 def add_feature(found: dict[str, Transcript], name: str, feature: Feature) -> None:
     """Take up one line of the annotation."""
     transcript = found.get(name)
     if transcript is None:
-        gene = feature.attributes.get("gene_id") or feature.attributes.get("Parent", "")
-        gene = gene if feature.kind in TRANSCRIPT_KINDS or "gene_id" in feature.attributes else ""
-        gene = gene.removeprefix("gene:").removeprefix("gene-")
-        transcript = found[name] = Transcript(name, gene, feature.chrom, feature.strand, feature.line)
+        transcript = found[name] = Transcript(name, "", feature.chrom, feature.strand, feature.line)
+    if not transcript.gene_id and (feature.kind in TRANSCRIPT_KINDS or "gene_id" in feature.attributes):
+        transcript.gene_id = gene_id(feature)
     if (feature.chrom, feature.strand) != (transcript.chrom, transcript.strand):
         transcript.apart = True
     interval = (feature.start0, feature.end)
@@ -155,7 +135,7 @@ def add_feature(found: dict[str, Transcript], name: str, feature: Feature) -> No
 def find_problem(transcript: Transcript, contig: str | None, length: int) -> tuple[str, str]:
     """Code and message of the ledger for a transcript that cannot be spliced; empty where it can."""
     if contig is None:
-        return Reason.UNKNOWN_CONTIG, f"contig {brief(transcript.chrom)} is not in the FASTA"
+        return Reason.UNKNOWN_CONTIG, f"contig {shorten(transcript.chrom)} is not in the FASTA"
     if transcript.apart:
         return Reason.EXONS_APART, "its lines lie on two contigs or strands"
     if transcript.strand == ".":
@@ -210,10 +190,17 @@ def coding_part(transcript: Transcript, codes: Codes, settings: ExtractSettings)
     return start, end
 
 
-def transcript_chunks(
-    path: str | Path, genome: Genome, settings: ExtractSettings, share: tuple[int, int] = (1, 1)
+def splice_parts(
+    transcripts: list[Transcript], share: Interval, genome: Genome, settings: ExtractSettings, path: str | Path
 ) -> Iterator[TranscriptPart]:
     """Spliced transcripts part by part, and ledger rows of those that cannot be spliced.
+
+    Parameters
+    ----------
+    transcripts
+        All of the file ``path``.
+    share
+        Numbers (from 0, half-open) of those that are wanted.
 
     Yields
     ------
@@ -222,11 +209,9 @@ def transcript_chunks(
         the FASTA spells it), ``strand``, ``gene_id``, ``exon_count``, and for all exons in the transcript's direction
         ``exon_start``, ``exon_end`` (0-based half-open in the genome); ledger rows; number of ids.
     """
-    transcripts = read_transcripts(path)
     if settings.coding_start == "start_codon" and not any(transcript.start >= 0 for transcript in transcripts):
         logger.warning("%s annotates no start codon; set coding_start: cds to take the first coding base", path)
-    shard, shards = share
-    first, last = (shard - 1) * len(transcripts) // shards, shard * len(transcripts) // shards
+    first, last = share
     for begin in range(first, last, PART):
         yield splice_part(transcripts[begin : min(begin + PART, last)], begin, genome, settings)
 
@@ -248,7 +233,7 @@ def splice_part(transcripts: list[Transcript], begin: int, genome: Genome, setti
         if unknown and settings.unknown != "keep":
             code, message = Reason.UNKNOWN_BASE, f"{unknown} base(s) of the transcript are not A, C, G or T"
             if settings.unknown == "error":
-                raise CisweaveError(f"transcript {brief(transcript.transcript_id)}: {message}", path=genome.path)
+                raise CisweaveError(f"transcript {shorten(transcript.transcript_id)}: {message}", path=genome.path)
         if code:
             rejected.append(ledger_row(transcript, record, code, message))
             continue
@@ -270,5 +255,5 @@ def ledger_row(transcript: Transcript, record: int, code: str, message: str) -> 
     start = transcript.exons[0][0] if transcript.exons else -1
     end = transcript.exons[-1][1] if transcript.exons else -1
     place = (transcript.line, record, 0, transcript.chrom, start + 1, "", "")
-    named = f"transcript {brief(transcript.transcript_id)}: {message}"
+    named = f"transcript {shorten(transcript.transcript_id)}: {message}"
     return (STAGE, *place, str(code), named, transcript.transcript_id, start, end)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import check_bgzip_end, existing, first_bytes, is_gzipped
+from cisweave.core.files import existing, first_bytes
 from cisweave.genome.text import numbered_lines
 
 FIELDS = ("CHROM", "POS", "ID", "REF", "ALT")
@@ -121,8 +121,6 @@ def bcf_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The records of a BCF as lines of VCF, numbered from 1."""
     import pysam
 
-    if is_gzipped(path):
-        check_bgzip_end(path)
     verbosity = pysam.set_verbosity(0)
     number = 0
     try:

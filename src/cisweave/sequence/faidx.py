@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import check_bgzip_end, first_bytes, is_gzipped, refuse_web_page
+from cisweave.core.files import first_bytes, is_gzipped, refuse_web_page
 from cisweave.core.logs import get_logger
 
 logger = get_logger(__name__)
@@ -216,8 +216,6 @@ def refuse_other_files(path: Path) -> None:
     refuse_web_page(start, path)
     if not start.lstrip(BLANKS).startswith(b">"):
         raise CisweaveError("this is not a FASTA: it does not begin with > and the name of a contig", path=path)
-    if is_gzipped(path):
-        check_bgzip_end(path)
 
 
 def check_index(path: Path, entries: Sequence[Entry]) -> None:

@@ -21,12 +21,12 @@ from cisweave.core.files import existing, is_gzipped
 from cisweave.sequence.faidx import check_index, ensure_index, quiet_htslib, read_index, refuse_other_files
 from cisweave.sequence.onehot import LETTERS, Codes, encode
 
-BLOCK = 1 << 16
-"""Bases kept from a place where one short interval after the other is read."""
+BLOCK = 1 << 14
+"""Bases kept from a place where short intervals close to each other are read."""
 BEHIND = 1 << 10
 """Bases of the block that lie before the interval that loaded it."""
 NEAR = 1 << 13
-"""An interval that begins at most so many bases after the one before it counts as near-by."""
+"""An interval that begins at most so many bases before or after the one read last counts as near-by."""
 PLAIN_BASES = 1 << 21
 """Fewer bases than this are read window by window, without the compiled loops."""
 ROWS_PER_TASK = 2048
@@ -94,7 +94,7 @@ class Genome:
     def fetch(self, chrom: str, start: int, end: int) -> str:
         """Upper-case bases of the 0-based half-open interval; N outside the contig.
 
-        Short intervals one after the other, as those of a sorted file, are cut out of a block that is read once.
+        Short intervals close to each other, as those of a sorted file, are cut out of a block that is read once.
         """
         if self._low <= start <= end <= self._high and chrom == self._chrom:
             return self._block[start - self._low : end - self._low]
@@ -123,10 +123,10 @@ class Genome:
         return self.contigs[chrom]
 
     def _is_near(self, chrom: str, start: int, end: int) -> bool:
-        """Whether an interval inside the contig follows closely on the one before it; remembers where it begins."""
+        """Whether an interval inside the contig lies close to the one read last; remembers where it begins."""
         last_chrom, last = self._last
         self._last = (chrom, start)
-        return chrom == last_chrom and 0 <= start - last <= NEAR and end - start <= NEAR
+        return chrom == last_chrom and abs(start - last) <= NEAR and end - start <= NEAR
 
     def _load(self, chrom: str, start: int, length: int) -> None:
         """Read the block around a place inside a contig."""

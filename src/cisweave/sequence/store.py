@@ -23,11 +23,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import atomic_path, existing, read_json, sha256, write_json
+from cisweave.core.logs import get_logger
 from cisweave.sequence.onehot import LETTERS, Codes, one_hot, one_hot_array
 from cisweave.tables.hdf5 import open_store
+from cisweave.tables.receipts import write_receipt
 
 if TYPE_CHECKING:
     import torch
+
+logger = get_logger(__name__)
 
 WHAT = "extracted sequences"
 INDEX_FORMAT = "cisweave sequence shards 1"
@@ -283,6 +287,8 @@ def index_shards(shards: Sequence[str | Path], out: str | Path) -> Path:
         "shards": rows,
     }
     write_json(out, content)
+    write_receipt(out, inputs=shards, notes={"sequences": content["rows"]})
+    logger.info("index: %d shards, %d sequences", len(opened), content["rows"])
     return out
 
 

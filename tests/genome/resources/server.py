@@ -84,10 +84,14 @@ def serve(
     cut: int | None = None,
     stall: int | None = None,
     length: int | None = None,
+    endless: bool = False,
     chunked: bool = False,
     kind: str = "application/octet-stream",
 ) -> Answer:
-    """Serve ``data``; ``cut`` hangs up and ``stall`` falls silent after so many bytes of this answer."""
+    """Serve ``data``; ``cut`` hangs up and ``stall`` falls silent after so many bytes of this answer.
+
+    ``endless`` tells no length, so that the end of the connection is the end of the file.
+    """
 
     def answer(handler: Handler) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
@@ -106,12 +110,17 @@ def serve(
             body = data[start:]
             headers["Content_Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         code = 206 if "Content_Range" in headers else 200
+        if endless:
+            handler.head(code, **headers)
+            handler.wfile.write(body[:cut])
+            return
         if chunked:
             handler.head(code, Transfer_Encoding="chunked", **headers)
-            for at in range(0, len(body), 1000):
+            for at in range(0, len(body[:cut]), 1000):
                 piece = body[at : at + 1000]
                 handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-            handler.wfile.write(b"0\r\n\r\n")
+            if cut is None:
+                handler.wfile.write(b"0\r\n\r\n")
             return
         handler.head(code, Content_Length=len(body) if length is None else length, **headers)
         if cut is not None:

@@ -170,6 +170,16 @@ def test_which_resource_a_path_belongs_to() -> None:
     assert resource_at("resources", "resources", catalogue) is None
 
 
+def test_resources_are_known_through_links(tmp_path: Path) -> None:
+    catalogue, folder = read_catalogue(), tmp_path / "resources"
+    folder.mkdir()
+    (folder / "hg19.fa").symlink_to(tmp_path / "none.fa")
+    assert resource_at(folder / "hg19.fa", folder, catalogue) == catalogue["hg19.fa.gz"]
+    (tmp_path / "alias").symlink_to(folder)
+    assert resource_at(tmp_path / "alias/hg38.fa", folder, catalogue) == catalogue["hg38.fa.gz"]
+    assert resource_at(tmp_path / "alias/../resources/hg38.fa", folder, catalogue) == catalogue["hg38.fa.gz"]
+
+
 def test_sizes_for_people() -> None:
     assert [readable_bytes(count) for count in (0, 999, 1000, 2.5e9, 4e15)] == [
         "0 B",

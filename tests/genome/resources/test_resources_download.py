@@ -9,13 +9,14 @@ import os
 import random
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.resources import download
 from tests.genome.resources.conftest import Shop, sha256
-from tests.genome.resources.server import Server, redirect, running, serve, status, trickle
+from tests.genome.resources.server import Handler, Server, redirect, running, serve, status, trickle
 
 DATA = random.Random(7).randbytes(40_000)
 GOOD = [".fetched/a.bin.json", ".fetched/work/a.bin.state.json", "a.bin", "resources.lock"]
@@ -92,6 +93,123 @@ def test_a_file_that_changed_between_runs_is_begun_anew(server: Server, shop: Sh
         for name in ("a.bin", "resources.lock"):
             (shop.folder / name).unlink()
         (shop.folder / "a.bin.partial").write_bytes(partial)
+
+
+class KilledError(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.mark.parametrize("second", [0, 100, 511, 600, 5000])
+@pytest.mark.parametrize("runs", ["one run", "three runs"])
+def test_two_versions_are_never_mixed(server: Server, shop: Shop, second: int, runs: str) -> None:
+    old, new = random.Random(1).randbytes(300_000), random.Random(2).randbytes(300_000)
+    answers = serve(old, cut=200_000), serve(new, etag='"two"', cut=second), serve(new, etag='"two"')
+    shop.add("a.bin", server.on("/a", *answers))
+    for _ in range(2 if runs == "three runs" else 0):
+        with pytest.raises(CisweaveError, match=r"after 1 try"):
+            shop.fetch(attempts=1)
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == new
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("second", [100, 5000])
+@pytest.mark.parametrize("step", ["restart", "notes", "noted", "opened"])
+def test_two_versions_are_never_mixed_by_a_kill_between(
+    server: Server, shop: Shop, step: str, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = random.Random(1).randbytes(300_000), random.Random(2).randbytes(300_000)
+    shop.add("a.bin", server.on("/a", serve(old, cut=200_000)))
+    with pytest.raises(CisweaveError, match=r"after 1 try"):
+        shop.fetch(attempts=1)
+    server.on("/a", serve(new, etag='"two"', cut=second), serve(new, etag='"two"'))
+    write = download.write_json
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    def write_and_die(path: Path, value: object) -> None:
+        write(path, value)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        if step == "restart":
+            patch.setattr(download._Attempts, "restart", killed)
+        elif step == "opened":
+            patch.setattr(download, "show_progress", killed)
+        else:
+            patch.setattr(download, "write_json", killed if step == "notes" else write_and_die)
+        with pytest.raises((KilledError, CisweaveError)):
+            shop.fetch(attempts=1)
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == new
+
+
+def test_a_page_to_log_in_does_not_cost_what_is_here(server: Server, shop: Shop) -> None:
+    shop.add("a.bin", server.on("/a", serve(DATA, cut=9000), serve(b"<html>log in", etag=None), serve(DATA)))
+    for message in ("after 1 try", "web page"):
+        with pytest.raises(CisweaveError, match=message):
+            shop.fetch(attempts=1)
+    shop.fetch()
+    assert server.requests("/a")[-1]["Range"] == "bytes=9000-"
+    assert (shop.folder / "a.bin").read_bytes() == DATA
+
+
+def test_a_server_that_heeds_no_condition_is_found_out(server: Server, shop: Shop) -> None:
+    def careless(handler: Handler) -> None:
+        new = DATA[::-1]
+        headers = {"ETag": '"two"', "Content_Range": f"bytes 9000-{len(DATA) - 1}/{len(DATA)}"}
+        handler.head(206, Content_Length=len(DATA) - 9000, **headers)
+        handler.wfile.write(new[9000:])
+
+    shop.add("a.bin", server.on("/a", serve(DATA, cut=9000), careless, serve(DATA[::-1], etag='"two"')))
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == DATA[::-1]
+
+
+def test_a_part_without_validators_keeps_those_known(server: Server, shop: Shop) -> None:
+    def terse(handler: Handler) -> None:
+        handler.head(206, Content_Length=31_000, Content_Range=f"bytes 9000-{len(DATA) - 1}/*")
+        handler.wfile.write(DATA[9000:10_000])
+        handler.hang_up()
+
+    shop.add("a.bin", server.on("/a", serve(DATA, cut=9000), terse, serve(DATA)))
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == DATA
+    assert (server.requests("/a")[2]["Range"], server.requests("/a")[2]["If-Range"]) == ("bytes=10000-", '"one"')
+
+
+def test_a_cut_chunked_answer_is_no_whole_file(server: Server, shop: Shop) -> None:
+    shop.add("a.bin", server.on("/a", serve(DATA, chunked=True, cut=9000), serve(DATA, chunked=True)))
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "warned"),
+    [
+        ("a.bin", {}, True),
+        ("a.bin", {"bytes": str(len(DATA))}, False),
+        ("a.bin", {"checksum": sha256(DATA)}, False),
+        ("a.gz", {}, False),
+    ],
+    ids=["nothing", "size", "checksum", "gzip"],
+)
+def test_an_end_that_cannot_be_told_is_warned_of(
+    server: Server, shop: Shop, name: str, cells: dict, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = gzip.compress(DATA) if name == "a.gz" else DATA
+    shop.add(name, server.on("/a", serve(data, endless=True)), **cells)
+    shop.fetch()
+    assert (shop.folder / name).read_bytes() == data
+    assert ("did not say how long the file is" in caplog.text) == warned
+
+
+@pytest.mark.parametrize("cells", [{"bytes": str(len(DATA))}, {"checksum": sha256(DATA)}], ids=["size", "checksum"])
+def test_a_known_size_or_checksum_tells_a_cut_off_file(server: Server, shop: Shop, cells: dict) -> None:
+    shop.add("a.bin", server.on("/a", serve(DATA, endless=True, cut=9000), serve(DATA, endless=True)), **cells)
+    shop.fetch()
+    assert (shop.folder / "a.bin").read_bytes() == DATA
 
 
 def test_without_validators_only_a_checksum_allows_to_resume(server: Server, shop: Shop) -> None:

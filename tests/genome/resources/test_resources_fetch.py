@@ -170,7 +170,8 @@ def test_offline(server: Server, shop: Shop) -> None:
 def test_a_licence_has_to_be_accepted(server: Server, shop: Shop) -> None:
     shop.add("a.bin", server.on("/a", serve(DATA)), licence="academic use only, see there", accept="some-academic")
     with pytest.raises(
-        CisweaveError, match="academic use only, see there.*add some-academic to genome.fetch.accept_lic"
+        CisweaveError,
+        match=r"genome\.fetch\.accept_licences: \[\] lacks some-academic; a\.bin .*academic use only, see there",
     ):
         shop.fetch()
     assert not shop.folder.exists()
@@ -182,8 +183,10 @@ def test_a_local_file_is_used_where_it_stands_and_checked(server: Server, shop: 
     local = tmp_path / "mine.bin"
     local.write_bytes(DATA)
     shop.add("a.bin", server.on("/a", serve(DATA)), checksum=sha256(DATA))
+    link = shop.folder / "a.bin"
     for _ in range(2):
-        assert shop.fetch(local_paths={"a.bin": local}, offline=True) == [local]
+        assert shop.fetch(local_paths={"a.bin": local}, offline=True) == [link]
+        assert link.readlink() == local
     local.write_bytes(b"changed")
     with pytest.raises(CisweaveError, match="has changed since it was fetched.*restore it"):
         shop.fetch(local_paths={"a.bin": local})
@@ -193,7 +196,89 @@ def test_a_local_file_is_used_where_it_stands_and_checked(server: Server, shop: 
     with pytest.raises(CisweaveError, match="names a folder"):
         shop.fetch(local_paths={"a.bin": tmp_path})
     assert server.seen == []
-    assert shop.fetch() == [shop.folder / "a.bin"]
+    assert shop.fetch() == [link]
+    assert not link.is_symlink()
+    assert local.read_bytes() == b"changed"
+    with pytest.raises(CisweaveError, match=r"a\.bin is there from http.*and genome\.fetch\.local_paths says .*mine"):
+        shop.fetch(local_paths={"a.bin": local})
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.gz", "a.tar"])
+def test_a_link_leads_to_what_is_used_where_it_stands(server: Server, shop: Shop, tmp_path: Path, name: str) -> None:
+    shop.add(name, server.on("/a", status(404)), unpack=name.removeprefix("a.").replace("bin", "none"))
+    one, two = tmp_path / "one", tmp_path / "two"
+    for local in (one, two):
+        file = local / "part" if name == "a.tar" else local
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(DATA)
+    link = shop.folder / ("a.bin" if name == "a.bin" else "a")
+    for local in (one, one, two, one):
+        assert shop.fetch(local_paths={name: local}) == [link]
+        assert link.readlink() == local
+    link.unlink()
+    shop.fetch(local_paths={name: one})
+    inode = link.lstat().st_ino
+    shop.fetch(local_paths={name: one})
+    assert link.lstat().st_ino == inode, "a link that is right is left alone"
+    (shop.folder / f".fetched/work/{name}.state.json").unlink()
+    assert shop.fetch(local_paths={name: one}) == [link]
+    assert shop.fetch(local_paths={name: link}) == [link]
+    one.rename(tmp_path / "elsewhere")
+    with pytest.raises(CisweaveError, match=rf"local_paths names this for {name}, and it is not there"):
+        shop.fetch(local_paths={name: one})
+    assert not link.is_symlink()
+    (tmp_path / "elsewhere").rename(one)
+    shop.fetch(local_paths={name: one})
+    one.rename(tmp_path / "elsewhere")
+    with pytest.raises(CisweaveError, match="is not in .* genome.fetch.offline is set"):
+        shop.fetch(offline=True)
+    assert not [left for left in shop.left() if left.endswith(".link")]
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.gz"])
+def test_a_link_takes_no_place_that_is_taken(server: Server, shop: Shop, tmp_path: Path, name: str) -> None:
+    shop.add(name, server.on("/a", status(404)), unpack="gz" if name == "a.gz" else "none")
+    (tmp_path / "mine").write_bytes(DATA)
+    (tmp_path / "other").write_bytes(b"other")
+    shop.folder.mkdir()
+    place = shop.folder / ("a" if name == "a.gz" else name)
+    place.write_bytes(b"kept")
+    for _ in range(2):
+        with pytest.raises(CisweaveError, match="was not put here by 'genome fetch'.*move it away"):
+            shop.fetch(local_paths={name: tmp_path / "mine"})
+        assert place.read_bytes() == b"kept"
+    place.unlink()
+    place.symlink_to("../other")
+    with pytest.raises(CisweaveError, match="was not put here by 'genome fetch'.*move it away"):
+        shop.fetch(local_paths={name: tmp_path / "mine"})
+    assert place.readlink() == Path("../other")
+    place.unlink()
+    place.symlink_to("../mine")
+    assert shop.fetch(local_paths={name: tmp_path / "mine"}) == [place]
+    assert place.readlink() == Path("../mine"), "a link that somebody else made, and that is right"
+
+
+@pytest.mark.parametrize("step", ["save", "replace", "receipt"])
+def test_an_end_while_linking_is_mended_by_the_next_run(
+    server: Server, shop: Shop, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCutError(BaseException):
+        """Nothing catches it."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise PowerCutError
+
+    local = tmp_path / "mine"
+    local.write_bytes(DATA)
+    shop.add("a.bin", server.on("/a", status(404)))
+    targets = {"save": (fetch.Product, "save"), "replace": (fetch.os, "replace"), "receipt": (fetch, "write_receipt")}
+    with monkeypatch.context() as patch:
+        patch.setattr(*targets[step], cut)
+        with pytest.raises(PowerCutError):
+            shop.fetch(local_paths={"a.bin": local})
+    (place,) = shop.fetch(local_paths={"a.bin": local})
+    assert place.readlink() == local
+    assert not [left for left in shop.left() if left.endswith(".link")]
 
 
 def test_a_wrong_local_file_is_refused(server: Server, shop: Shop, tmp_path: Path) -> None:
@@ -213,7 +298,9 @@ def test_local_archives_are_unpacked_and_unpacked_ones_used(server: Server, shop
     (tmp_path / "g.fa").write_bytes(b">chr1\nACGT\n")
     local = {"a.tar": tmp_path / "mine.tar", "g.fa.gz": tmp_path / "g.fa"}
     for _ in range(2):
-        assert shop.fetch("a.tar", "g.fa.gz", local_paths=local) == [shop.folder / "a", tmp_path / "g.fa"]
+        assert shop.fetch("a.tar", "g.fa.gz", local_paths=local) == [shop.folder / "a", shop.folder / "g.fa"]
+    assert not (shop.folder / "a").is_symlink()
+    assert (shop.folder / "g.fa").readlink() == tmp_path / "g.fa"
     assert (tmp_path / "mine.tar").exists()
     assert shop.fetch("a.tar") == [shop.folder / "a"]
     with pytest.raises(CisweaveError, match=r"a\.tar is there from .*mine\.tar, and genome\.fetch\.local_paths says"):

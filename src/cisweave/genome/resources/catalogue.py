@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -221,6 +222,16 @@ def choose_resources(names: Iterable[str], catalogue: Mapping[str, Resource], wh
     return list(chosen.values())
 
 
+def check_licence(resource: Resource, accepted: Collection[str]) -> None:
+    """Raise unless a licence that has to be accepted is among ``accepted``, the keys in the configuration."""
+    if resource.accept is None or resource.accept in accepted:
+        return
+    raise CisweaveError(
+        f"genome.fetch.accept_licences: {json.dumps(list(accepted))} lacks {resource.accept}; {resource.name} may be "
+        f"used only under its licence: {resource.licence}. If you accept it, write {resource.accept} there"
+    )
+
+
 def list_resources(catalogue: str | Path | None = None, folder: str | Path | None = None) -> list[dict[str, str]]:
     """The catalogue as rows for ``--list``.
 
@@ -261,12 +272,15 @@ def show_catalogue(catalogue: str | Path | None = None, folder: str | Path | Non
 
 
 def resource_at(path: str | Path, folder: str | Path, catalogue: Mapping[str, Resource]) -> Resource | None:
-    """The resource whose product is, or holds, ``path``; None where the catalogue has none."""
-    try:
-        first = Path(path).resolve().relative_to(Path(folder).resolve()).parts[0]
-    except (ValueError, IndexError):
-        return None
-    return next((resource for resource in catalogue.values() if resource.product == first), None)
+    """The resource whose product is, or holds, ``path``, links in the folder included; None if there is none."""
+    for place, base in (
+        (Path(path).absolute(), Path(folder).absolute()),
+        (Path(path).resolve(), Path(folder).resolve()),
+    ):
+        parts = place.relative_to(base).parts if place.is_relative_to(base) else ()
+        if parts and ".." not in parts:
+            return next((resource for resource in catalogue.values() if resource.product == parts[0]), None)
+    return None
 
 
 def readable_bytes(count: float) -> str:

@@ -24,7 +24,7 @@ import urllib3
 from cisweave import __version__
 from cisweave.config.sections import FetchSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import read_json, write_json
+from cisweave.core.files import WEB_PAGE, read_json, write_json
 from cisweave.core.logs import get_logger
 from cisweave.genome.resources.catalogue import Resource, check_address, readable_bytes
 from cisweave.genome.resources.lock import LOCK_NAME
@@ -71,7 +71,17 @@ class Validators:
     @property
     def condition(self) -> str | None:
         """The value of If-Range, or None where the server gave nothing strong enough."""
-        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+        return self.strong or self.modified
+
+    @property
+    def strong(self) -> str | None:
+        """The ETag if equal ones mean equal bytes."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else None
+
+    def allows(self, now: Validators) -> bool:
+        """Whether an answer may be of the same file: neither its size nor its ETag, or else its date, differ."""
+        tags = (self.strong, now.strong) if self.strong and now.strong else (self.modified, now.modified)
+        return all(then is None or later is None or then == later for then, later in (tags, (self.total, now.total)))
 
 
 class FailedTryError(Exception):
@@ -226,13 +236,13 @@ class _Attempts:
         with network_errors():
             response = self.session.get(self.address, headers=headers, stream=True, timeout=timeout)
         with closing(response):
-            start = self.accept(response, offset)
-            if start is not None:
-                self.receive(response, start)
+            accepted = self.accept(response, offset)
+            if accepted is not None:
+                self.receive(response, *accepted)
         return self.verify()
 
-    def accept(self, response: requests.Response, offset: int) -> int | None:
-        """The byte the body begins at; None where everything is here already."""
+    def accept(self, response: requests.Response, offset: int) -> tuple[int, Validators] | None:
+        """The byte the body begins at and what the server says of its file; None where everything is here already."""
         status = response.status_code
         if status == 416 and offset:
             if response.headers.get("Content-Range", "").strip() == f"bytes */{offset}":
@@ -243,23 +253,21 @@ class _Attempts:
             match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
             noted = read_validators(self.notes)
             total = None if match is None or match[3] == "*" else int(match[3])
-            same = noted is None or noted.total is None or total is None or noted.total == total
-            if match is None or int(match[1]) != offset or not same:
+            validators = self.describe(response, total)
+            if match is None or int(match[1]) != offset or noted is None or not noted.allows(validators):
                 self.restart()
                 raise BrokenError("the server answered with another part of the file", wait=0)
-            self.prepare(response, total)
-            return offset
+            return offset, replace(noted, total=total or noted.total)
         if status != 200:
             reason = f"HTTP {status} {response.reason or ''}".rstrip()
             if status in PASSING:
                 raise BrokenError(reason, wait=retry_after(response))
             raise RefusedError(reason)
         length = response.headers.get("Content-Length", "")
-        self.prepare(response, int(length) if length.isascii() and length.isdecimal() else None)
-        return 0
+        return 0, self.describe(response, int(length) if length.isascii() and length.isdecimal() else None)
 
-    def prepare(self, response: requests.Response, total: int | None) -> None:
-        """Check what the server says of its file, and the free space; note the validators."""
+    def describe(self, response: requests.Response, total: int | None) -> Validators:
+        """What the server says of its file, checked; the free space is looked at too."""
         known = self.resource.bytes
         if total is not None and known is not None and total != known:
             raise RefusedError(f"the file there has {total} bytes, the catalogue says {known}")
@@ -267,13 +275,14 @@ class _Attempts:
         if encoding not in ("identity", "") and not self.resource.name.endswith((".gz", ".tgz")):
             raise RefusedError(f"the server sends it compressed ({encoding}) though asked not to")
         headers = response.headers
-        validators = Validators(self.address, headers.get("ETag"), headers.get("Last-Modified"), total)
         check_space(self.partial.parent, self.resource, total or known, self.size())
-        write_json(self.notes, validators.__dict__)
+        return Validators(self.address, headers.get("ETag"), headers.get("Last-Modified"), total)
 
-    def receive(self, response: requests.Response, start: int) -> None:
-        """Write the body from byte ``start`` on."""
-        total = read_total(self.notes)
+    def receive(self, response: requests.Response, start: int, validators: Validators) -> None:
+        """Write the body from byte ``start`` on.
+
+        The notes tell of the bytes on the disk only: what is there of an older file goes before they are written anew.
+        """
         pieces = self.pieces(response)
         head = b""
         if start == 0:
@@ -282,8 +291,10 @@ class _Attempts:
                 if len(head) >= SNIFF:
                     break
             check_head(head, self.resource, response)
+            self.restart()
+        write_json(self.notes, validators.__dict__)
         with (
-            show_progress(self.resource.name, total, start) as advance,
+            show_progress(self.resource.name, validators.total, start) as advance,
             open(self.partial, "ab" if start else "wb") as handle,
         ):
             handle.write(head)
@@ -293,6 +304,20 @@ class _Attempts:
                 advance(len(piece))
             handle.flush()
             os.fsync(handle.fileno())
+        self.warn_of_unknown_end(response)
+
+    def warn_of_unknown_end(self, response: requests.Response) -> None:
+        """Say so where nothing tells a whole file from one that was cut off."""
+        told = (
+            "Content-Length" in response.headers or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        )
+        checked = bool(self.expected) or self.resource.bytes is not None or has_own_end(self.resource)
+        if not told and not checked:
+            LOG.warning(
+                "%s: the server did not say how long the file is and no checksum is known, so a connection that broke "
+                "early would not show; compare the file with its source, or give its size or checksum in the catalogue",
+                self.resource.name,
+            )
 
     def pieces(self, response: requests.Response) -> Iterator[bytes]:
         """The body as it comes; BrokenError when it stops, stalls or crawls."""
@@ -383,6 +408,11 @@ def retry_after(response: requests.Response) -> float | None:
     with contextlib.suppress(ValueError, TypeError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return None
+
+
+def has_own_end(resource: Resource) -> bool:
+    """Whether a file that was cut off shows as such when it is read: archives and compressed files."""
+    return resource.unpack != "none" or resource.name.endswith((".gz", ".bgz"))
 
 
 def check_head(head: bytes, resource: Resource, response: requests.Response) -> None:

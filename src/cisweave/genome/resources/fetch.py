@@ -16,6 +16,7 @@ from cisweave.core.files import is_gzipped, write_json
 from cisweave.core.logs import get_logger
 from cisweave.genome.resources.catalogue import (
     Resource,
+    check_licence,
     choose_resources,
     read_catalogue,
     readable_bytes,
@@ -47,7 +48,8 @@ def fetch_resources(
     Each is downloaded into ``<folder>/<name>.partial`` (continued after an interrupt), checked against the checksum
     of the catalogue and of ``<folder>/resources.lock`` (where the first download is locked), unpacked aside, and put
     in place in one step. Its receipt, ``<folder>/.fetched/<name>.json``, is written last. After an error nothing stands
-    under the final name. What is there already is checked, never replaced. Several processes may do this at once.
+    under the final name. What is there already is checked, never replaced. What is used where it stands
+    (``settings.local_paths``) gets a symbolic link in the folder. Several processes may do this at once.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def fetch_resources(
     Returns
     -------
     list[Path]
-        The file or the folder of each resource, in the order of ``names``.
+        The file or the folder of each resource (or the link to it), in the order of ``names``.
 
     Raises
     ------
@@ -78,18 +80,8 @@ def fetch_resources(
     if not resources:
         raise CisweaveError("no resource is named; cisweave genome fetch --list shows them all")
     for resource in resources:
-        check_licence(resource, settings)
+        check_licence(resource, settings.accept_licences)
     return [fetch_resource(resource, folder, settings) for resource in resources]
-
-
-def check_licence(resource: Resource, settings: FetchSettings) -> None:
-    """Raise unless a licence that has to be accepted was accepted in the configuration."""
-    if resource.accept is None or resource.accept in settings.accept_licences:
-        return
-    raise CisweaveError(
-        f"{resource.name} may be used only under its licence: {resource.licence}. If you accept it, add "
-        f"{resource.accept} to genome.fetch.accept_licences"
-    )
 
 
 def fetch_resource(resource: Resource, folder: Path, settings: FetchSettings) -> Path:
@@ -103,12 +95,14 @@ def fetch_resource(resource: Resource, folder: Path, settings: FetchSettings) ->
             product = find_product(resource, folder, settings)
             if product is None:
                 receipt_path(folder, resource.name).unlink(missing_ok=True)
+                remove_link(resource, folder, settings)
                 product = make_product(resource, folder, settings)
+            make_link(resource, product, folder)
             write_receipt(resource, product, folder)
             for path in partial_paths(resource, folder):
                 path.unlink(missing_ok=True)
-    LOG.info("%s: %s (licence: %s)", resource.name, product.place(folder), resource.licence)
-    return product.place(folder)
+    LOG.info("%s: %s (licence: %s)", resource.name, folder / resource.product, resource.licence)
+    return folder / resource.product
 
 
 @contextmanager
@@ -128,15 +122,15 @@ def find_product(resource: Resource, folder: Path, settings: FetchSettings) -> P
     """The resource if it is there, checked; None if it has to be made. Unknown files are an error, never trusted."""
     product = load_product(folder, resource.name)
     local = settings.local_paths.get(resource.name)
-    itself = local is not None and local.absolute() == (folder / resource.product).absolute()
+    itself = local is not None and is_same(local, folder / resource.product)
     if product is None or not product.place(folder).exists():
-        if not itself:
+        if resource.unpack != "none" and not itself and not is_our_link(resource, folder, settings):
             refuse_strangers(resource, folder)
         return None
     if local is None and Path(product.path).is_absolute():
         return None
     if local is not None and not itself and product.source != str(local.absolute()):
-        if resource.unpack != "none" and not Path(product.path).is_absolute():
+        if not Path(product.path).is_absolute():
             raise CisweaveError(
                 f"{resource.name} is there from {product.source}, and genome.fetch.local_paths says {local}; delete "
                 f"{product.place(folder)}, or take {resource.name} out of local_paths"
@@ -147,10 +141,44 @@ def find_product(resource: Resource, folder: Path, settings: FetchSettings) -> P
     return product
 
 
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one, by their names or, where both are there, by what they lead to."""
+    if one.absolute() == other.absolute():
+        return True
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def is_our_link(resource: Resource, folder: Path, settings: FetchSettings) -> bool:
+    """Whether the place of a resource holds the link that fetching makes to what is used where it stands."""
+    place, product = folder / resource.product, load_product(folder, resource.name)
+    local = settings.local_paths.get(resource.name)
+    targets = {product.path if product is not None else None, str(local.absolute()) if local is not None else None}
+    return place.is_symlink() and str(place.readlink()) in targets
+
+
+def remove_link(resource: Resource, folder: Path, settings: FetchSettings) -> None:
+    """Remove a link made earlier; never what it leads to, and no link that somebody else made."""
+    if is_our_link(resource, folder, settings):
+        (folder / resource.product).unlink()
+
+
+def make_link(resource: Resource, product: Product, folder: Path) -> None:
+    """Put a link to a resource that is used where it stands into the folder, in one step; nothing is overwritten."""
+    place, target = folder / resource.product, Path(product.path)
+    if not target.is_absolute() or is_same(place, target):
+        return
+    refuse_strangers(resource, folder)
+    link = folder / WORK / f"{resource.name}.link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    os.replace(link, place)
+    LOG.info("%s: %s is a link to %s", resource.name, place, target)
+
+
 def refuse_strangers(resource: Resource, folder: Path) -> None:
-    """Raise if something stands in the place of an unpacked resource that fetching did not put there."""
+    """Raise if something stands in the place of a resource that fetching did not put there."""
     place = folder / resource.product
-    if resource.unpack != "none" and os.path.lexists(place):
+    if os.path.lexists(place):
         raise CisweaveError(
             f"this was not put here by 'genome fetch', so nothing is known of it; move it away, or name it in "
             f"genome.fetch.local_paths as {resource.name}",
