@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files
+from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files, missing_files
 from cisweave.config.load import load_config, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
-from cisweave.genome.resources.catalogue import Resource, read_catalogue, resource_at
+from cisweave.core.errors import CisweaveError
+from cisweave.genome.resources.catalogue import Resource, check_licence, read_catalogue, resource_at
 from cisweave.simulate import layout
 
 RESOURCES = Path("resources")
@@ -131,7 +132,9 @@ def open_run(config: Mapping[str, Any]) -> Run:
     columns = {folder / f"expression/{name}.tsv": contexts for name, contexts in layout.CONTEXTS.items()}
     resources = fetchable(checked)
     made = [*files, *map(RESOURCES.joinpath, resources)]
-    contexts, databases = check_run(checked, made, columns if files else {}, resources.values())
+    contexts, databases = check_run(
+        checked, made, columns if files else {}, unready_fetches(checked, resources.values())
+    )
     return Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
 
 
@@ -151,6 +154,20 @@ def fetchable(config: Config) -> dict[str, Resource]:
         for path, resource in found.items()
         if resource is not None and resource.unpack in ("none", "gz") and path == RESOURCES / resource.product
     }
+
+
+def unready_fetches(config: Config, resources: Iterable[Resource]) -> list[str]:
+    """One line for each resource whose licence was not accepted or whose local copy is not there."""
+    settings, problems = config.genome.fetch, []
+    local = {}
+    for resource in resources:
+        try:
+            check_licence(resource, settings.accept_licences)
+        except CisweaveError as error:
+            problems.append(str(error))
+        if resource.name in settings.local_paths:
+            local[f"genome.fetch.local_paths.{resource.name}"] = settings.local_paths[resource.name]
+    return problems + missing_files(local, ())
 
 
 def world_folder(config: Config) -> Path:

@@ -150,3 +150,10 @@ def test_mutated_files_give_genes_or_one_message(tmp_path: Path) -> None:
                 genes = read_genes(path, tss=choose.choice(["gene", "canonical"]))
                 assert len(genes)
                 assert genes["gene_id"].is_unique
+
+
+def test_ids_that_would_break_a_table_are_refused(tmp_path: Path) -> None:
+    attributes = "ID=a%0Achr1%09499%09500%09+%09FAKE"
+    (tmp_path / "g.gff3").write_text(f"##gff-version 3\nchr1\tx\tgene\t100\t200\t.\t+\t.\t{attributes}\n")
+    with pytest.raises(CisweaveError, match="line 2: the gene id or the contig holds control characters"):
+        read_genes(tmp_path / "g.gff3")

@@ -58,6 +58,8 @@ def lift(folder: Path, chain: str, line: str, **options: object) -> str:
         ("S 5 6 name", "chrT 15 16 name"),
         ("chrS 160 170 n 0 +", "chrT 230 240 n 0 -"),
         ("chrS 160 170 n 0 -", "chrT 230 240 n 0 +"),
+        ("chrS 160 161 + gene1", "chrT 239 240 - gene1"),  # a TSS BED
+        ("chrS 160 161 - gene1 x +", "chrT 239 240 + gene1 x +"),
         ("chrS 160 170 n 0 . extra", "chrT 230 240 n 0 . extra"),
         ("chrS 0 140", "lift_split"),  # 140 of 150
         ("chrS 0 148", "lift_split"),

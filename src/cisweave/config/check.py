@@ -13,7 +13,6 @@ from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, is_gzipped, read_text
-from cisweave.genome.resources.catalogue import Resource, check_licence
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ def check_run(
     config: Config,
     made: Collection[Path] = (),
     columns: Mapping[Path, Sequence[str]] | None = None,
-    fetched: Collection[Resource] = (),
+    found: Sequence[str] = (),
 ) -> tuple[dict[str, list[str]], dict[str, MotifDatabase]]:
     """Check everything that a run reads, before any of its jobs.
 
@@ -37,8 +36,8 @@ def check_run(
         Input files that a job of the run will make; they may be absent.
     columns
         Path -> contexts of the expression tables among them.
-    fetched
-        Resources of the catalogue that a job of the run will fetch.
+    found
+        Mistakes found before, one line each, to be told with the others.
 
     Returns
     -------
@@ -51,7 +50,7 @@ def check_run(
         Naming each mistake with the key it comes from, one line each.
     """
     problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
-    problems += unknown_contigs(config, made) + unready_fetches(config, fetched)
+    problems += unknown_contigs(config, made) + awkward_paths(config) + list(found)
     contexts = gather(problems, read_contexts, config.seal.contexts) or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
@@ -86,18 +85,13 @@ def missing_files(files: Mapping[str, Path], made: Collection[Path]) -> list[str
     ]
 
 
-def unready_fetches(config: Config, fetched: Collection[Resource]) -> list[str]:
-    """One line for each resource whose licence was not accepted or whose local copy is not there."""
-    settings, problems = config.genome.fetch, []
-    for resource in fetched:
-        try:
-            check_licence(resource, settings.accept_licences)
-        except CisweaveError as error:
-            problems.append(str(error))
-    names = [resource.name for resource in fetched if resource.name in settings.local_paths]
-    return problems + missing_files(
-        {f"genome.fetch.local_paths.{name}": settings.local_paths[name] for name in names}, ()
-    )
+def awkward_paths(config: Config) -> list[str]:
+    """One line for each path that Snakemake would read as a pattern."""
+    return [
+        f'{key}: "{path}" holds braces, which Snakemake reads as wildcards; rename the file or link to it'
+        for key, path in input_files(config).items()
+        if set("{}") & set(str(path))
+    ]
 
 
 def inconsistent_genome(config: Config) -> list[str]:
@@ -109,7 +103,11 @@ def inconsistent_genome(config: Config) -> list[str]:
         return ["genome.chain: null cannot go with another assembly; write the chain from vcf_fasta to fasta"]
     if (genome.closest.mode == "pairs") != (genome.pairs is not None):
         return ["genome.pairs: a table of pairs and genome.closest.mode pairs go together; write both or neither"]
-    return []
+    return [
+        f"genome.extract.{key}: reject would leave windows out that the workflow needs; write another value"
+        for key in ("unknown", "edges")
+        if getattr(genome.extract, key) == "reject"
+    ]
 
 
 def inconsistent_seal(config: Config) -> list[str]:

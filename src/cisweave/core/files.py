@@ -107,15 +107,20 @@ def refuse_web_page(start: bytes, path: str | Path) -> None:
         raise CisweaveError("this is a web page, probably an error page saved by a download; get it again", path=path)
 
 
+def is_bgzip(path: str | Path) -> bool:
+    """Tell by the header of the first block whether a file is bgzip, and not gzip alone."""
+    with open(path, "rb") as handle:
+        start = handle.read(18)
+    return len(start) >= 14 and start.startswith(GZIP_MAGIC) and bool(start[3] & 4) and start[12:14] == b"BC"
+
+
 def check_bgzip_end(path: str | Path) -> None:
     """Raise if a bgzip file lacks the empty block at its end, which shows that it was written to the end."""
     with open(path, "rb") as handle:
-        start = handle.read(18)
         handle.seek(0, os.SEEK_END)
         handle.seek(max(0, handle.tell() - len(BGZIP_END)))
         end = handle.read()
-    is_bgzip = len(start) >= 14 and bool(start[3] & 4) and start[12:14] == b"BC"
-    if is_bgzip and end != BGZIP_END:
+    if is_bgzip(path) and end != BGZIP_END:
         raise CisweaveError(
             "the end marker of bgzip is absent, so this file is probably truncated; get or make it again", path=path
         )

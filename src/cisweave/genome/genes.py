@@ -146,9 +146,11 @@ def kind_of(path: str | Path) -> Literal["csv", "seal", "bed", "gtf"]:
 
 
 def check_unique(genes: Iterable[Gene], path: str | Path) -> None:
-    """Raise at the first gene id that comes a second time."""
+    """Raise at the first gene id that comes a second time, or that no table could hold."""
     lines: dict[str, int] = {}
     for gene in genes:
+        if not gene.gene_id.isprintable() or not gene.chrom.isprintable():
+            raise CisweaveError("the gene id or the contig holds control characters", path=path, line=gene.line)
         if gene.gene_id in lines:
             raise CisweaveError(
                 f"gene {gene.gene_id} is already on line {lines[gene.gene_id]}; keep one TSS per gene",

@@ -268,8 +268,10 @@ class BedLifter:
     def _write(self, name: str, line: BedLine, place: Interval, blocks: list[Interval]) -> list[str] | Rejection:
         """The fields of a lifted line."""
         fields = [place.chrom, str(place.start), str(place.end), *line.fields[3:]]
-        if len(fields) >= 6 and line.standard >= 6 and place.strand == "-":
-            fields[5] = FLIPPED.get(fields[5], fields[5])
+        column = strand_column(line.fields)
+        known = self.settings.bed_fields is None or self.settings.bed_fields >= 6
+        if column is not None and known and place.strand == "-":
+            fields[column] = FLIPPED[fields[column]]
         if line.thick is not None:
             thick = self._thick(name, line.thick, place)
             if thick is None:
@@ -384,9 +386,15 @@ class BedTrip:
         self.trip.returned += not isinstance(back, Rejection) and place_of(back) == (home, *place_of(before)[1:])
 
 
+def strand_column(fields: list[str]) -> int | None:
+    """Where a line has its strand: the sixth column, or the fourth as in a TSS BED; ``None`` where neither is one."""
+    return next((column for column in (5, 3) if len(fields) > column and fields[column] in FLIPPED), None)
+
+
 def place_of(fields: list[str]) -> tuple[str, ...]:
     """Contig, start, end and strand of a line, as text."""
-    strand = fields[5] if len(fields) > 5 else ""
+    column = strand_column(fields)
+    strand = fields[column] if column is not None else ""
     return (fields[0], str(int(fields[1])), str(int(fields[2])), strand)
 
 

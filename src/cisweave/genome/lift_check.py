@@ -26,9 +26,6 @@ Lift = Callable[[Sequence[str], Sequence[int], Sequence[str], Sequence[str]], "l
 ALLELE = ["chrom", "pos", "ref", "alt"]
 
 
-Key = tuple[str, int, str, str]
-
-
 class Repeats:
     """Finds alleles that are lifted to the place and bases of an earlier one.
 
@@ -49,35 +46,40 @@ class Repeats:
         names = ContigNames(genome.contigs)
         self.chain, self.is_sorted = chain, is_sorted
         self._intervals = {names.resolve(chrom): found for chrom, found in chain.crowded.items()}
-        self._known: set[Key] = set()
-        self._passing: deque[tuple[str, int, Key]] = deque()
+        self._known: set[str] = set()
+        self._passing: deque[tuple[str, int, list[str]]] = deque()
 
     def repeated(self, frame: pd.DataFrame, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]) -> NDArray[np.bool_]:
         """(rows,) which rows of ``kept`` repeat an earlier one, of this or of earlier chunks.
 
         ``frame`` is the variant table before it was lifted, ``lifted`` the verdicts behind the rows of ``kept``.
         """
-        again = np.zeros(len(kept), dtype=bool)
-        stays = self._crowded(kept, lifted).tolist() if self.is_sorted else [True] * len(kept)
-        keys = zip(*(kept[name].tolist() for name in ALLELE), strict=True)
-        known, passing = self._known, self._passing
-        contigs = frame["chrom"].loc[kept.index].tolist()
-        for row, (key, stay) in enumerate(zip(keys, stays, strict=True)):
-            if key in known:
-                again[row] = True
-                continue
-            known.add(key)
-            if not stay:
-                passing.append((contigs[row], lifted[row].source[1], key))
+        keys = [
+            f"{chrom}\t{pos}\t{ref}\t{alt}"
+            for chrom, pos, ref, alt in zip(*(kept[name].tolist() for name in ALLELE), strict=True)
+        ]
+        again = np.array([self._is_known(key) for key in keys], dtype=bool)
+        if self.is_sorted and keys:
+            passing = ~self._crowded(kept, lifted) & ~again
+            chroms = frame["chrom"].loc[kept.index]
+            last = chroms.iloc[-1]
+            ends = [allele.source[1] for allele, chrom in zip(lifted, chroms, strict=True) if chrom == last]
+            self._passing.append((last, max(ends), [keys[row] for row in np.flatnonzero(passing)]))
         if self.is_sorted and len(frame):
             self._forget(frame["chrom"].iloc[-1], int(frame["pos"].iloc[-1]))
         return again
 
+    def _is_known(self, key: str) -> bool:
+        """Whether an allele came before; it is known from now on."""
+        before = len(self._known)
+        self._known.add(key)
+        return len(self._known) == before
+
     def _forget(self, chrom: str, pos: int) -> None:
-        """Let go of alleles that nothing behind a place of the source can repeat."""
+        """Let go of chunks that nothing behind a place of the source can repeat."""
         here, passing = self.chain.source_name(chrom), self._passing
         while passing and (self.chain.source_name(passing[0][0]) != here or passing[0][1] < pos - REACH):
-            self._known.discard(passing.popleft()[2])
+            self._known.difference_update(passing.popleft()[2])
 
     def _crowded(self, kept: pd.DataFrame, lifted: Sequence[LiftedAllele]) -> NDArray[np.bool_]:
         """(rows,) which rows touch a place where the chain is ambiguous, with the bases that decided where they are."""

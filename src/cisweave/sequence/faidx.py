@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import first_bytes, is_gzipped, refuse_web_page
+from cisweave.core.files import first_bytes, is_bgzip, is_gzipped, refuse_web_page
 from cisweave.core.logs import get_logger
 
 logger = get_logger(__name__)
@@ -75,6 +75,11 @@ def make_index(path: Path, compressed: bool) -> None:
     """Write the index files of a FASTA."""
     import pysam
 
+    if compressed and not is_bgzip(path):
+        raise CisweaveError(
+            "this FASTA is packed with gzip, in which no place can be found; unpack it (gunzip) or pack it with bgzip",
+            path=path,
+        )
     partial = [path.with_name(f".partial-{os.getpid()}-{path.name}{suffix}") for suffix in (".fai", ".gzi")]
     try:
         with quiet_htslib():
