@@ -130,10 +130,8 @@ def liftover(
         raise CisweaveError("--fasta goes with --vcf only: a BED has no bases to compare")
     if bed is not None:
         liftover_bed(bed, chain, out, rejects, chosen, round_trip)
-    elif vcf is not None and fasta is not None:
+    elif vcf is not None:
         liftover_variants(vcf, chain, fasta, out, rejects, chosen, round_trip)
-    else:
-        raise CisweaveError("--vcf needs --fasta, the FASTA of the target assembly, to compare each lifted REF with")
 
 
 @app.command()

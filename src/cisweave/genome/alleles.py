@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from cisweave.core.errors import shorten as shorten  # noqa: PLC0414 - for those who import it from here
+from cisweave.core.errors import shorten
 from cisweave.genome.reasons import Reason
 from cisweave.sequence.genome import Genome
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cisweave.config import VariantSettings
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.logs import get_logger
-from cisweave.genome.alleles import Rejection, check_alleles, left_align, shorten
+from cisweave.genome.alleles import Rejection, check_alleles, left_align
 from cisweave.genome.contigs import ContigNames, read_aliases
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import CONTIG_NAME, Chunk, apply_step, is_variant_table, read_chunks, write_stage

@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path
+from cisweave.core.errors import CisweaveError, shorten
+from cisweave.core.files import atomic_path, first_bytes
 from cisweave.core.logs import get_logger
-from cisweave.genome.alleles import check_alleles, shorten
+from cisweave.genome.alleles import check_alleles
 from cisweave.genome.reasons import Reason
 from cisweave.genome.table import MAX_NUMBER, VARIANT_COLUMNS, frame_of, has_form, read_variant_table
-from cisweave.genome.text import DIGITS, first_bytes
+from cisweave.genome.text import DIGITS
 from cisweave.genome.vcf import BCF, VcfRecord, read_records, seekable
 from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, NUMBERS, key_numbers, split_number
 from cisweave.tables.receipts import write_receipt

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing, is_gzipped, refuse_web_page
-from cisweave.core.files import first_bytes as first_bytes  # noqa: PLC0414 - for those who import it from here
+from cisweave.core.files import existing, first_bytes, is_gzipped, refuse_web_page
 
 START = 64
 """Bytes that tell what a file is."""

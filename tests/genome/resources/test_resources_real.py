@@ -32,4 +32,6 @@ def test_the_catalogue_knows_the_real_file(name: str, tmp_path: Path) -> None:
         pytest.skip("CISWEAVE_REAL_DATA is not set to the folder of real data")
     local = Path(folder) / FILES[name]
     settings = FetchSettings(local_paths={name: local}, offline=True, accept_licences=["expecto-academic"])
-    assert fetch_resources([name], tmp_path, settings) == [local]
+    (place,) = fetch_resources([name], tmp_path, settings)
+    assert place.parent == tmp_path
+    assert place.resolve() == local.resolve()
