@@ -19,6 +19,7 @@ from cisweave.config import ExtractSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.genome import extract
 from cisweave.genome.extract import extract_codes, extract_one_hot, extract_sequences
+from cisweave.genome.loci import read_loci
 from cisweave.sequence import Genome, SequenceStore, index_shards, one_hot_array
 from cisweave.sequence.onehot import decode, encode
 from cisweave.tables.frames import write_parquet, write_tsv
@@ -425,3 +426,19 @@ def test_a_lost_row_is_noticed(tmp_path: Path, fasta: Path, monkeypatch: pytest.
     with pytest.raises(CisweaveError, match=r"do not balance: 2 \w+ in, 1 kept, 0 rejected"):
         extract_sequences(fasta, tmp_path / "b.h5", **options)
     assert not (tmp_path / "b.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["3", "12"], [3, 12]),
+        (["007", "12"], ["007", "12"]),
+        (["1e3", "2"], ["1e3", "2"]),
+        (["99999999999999999999", "1"], ["99999999999999999999", "1"]),
+        (["1.5", "2"], ["1.5", "2"]),
+    ],
+)
+def test_ids_are_kept_as_they_are_written(tmp_path: Path, ids: list[str], expected: list[object]) -> None:
+    rows = "".join(f"{name}\tchr1\t{start}\t{start + 5}\n" for start, name in enumerate(ids))
+    (tmp_path / "loci.tsv").write_text("locus_id\tchrom\tstart\tend\n" + rows)
+    assert read_loci(tmp_path / "loci.tsv")["locus_id"].tolist() == expected

@@ -65,6 +65,10 @@ class Locus(NamedTuple):
     strand: str = "+"
 
 
+WHOLE_ID = r"0|[1-9][0-9]{0,17}"
+"""Ids that are numbers, and would be written the same again; 007 and 1e3 are text."""
+
+
 # --- a table of loci --------------------------------------------------------------------------------------------------
 def read_loci(path: str | Path) -> pd.DataFrame:
     """Read and check a table of loci (TSV or Parquet).
@@ -73,8 +77,11 @@ def read_loci(path: str | Path) -> pd.DataFrame:
     haplotype of the variant in ``pos`` (1-based)``, ref, alt``; ``strand`` (``+``, ``-``, ``.`` or empty) counts where
     the settings say so. Further columns are ignored.
     """
-    text = dict.fromkeys(("chrom", "ref", "alt", "allele", "strand"), "str")
-    return check_loci(read_table(path, LOCUS_COLUMNS, dtype=text), path, own_lines=True)
+    text = dict.fromkeys(("locus_id", "chrom", "ref", "alt", "allele", "strand"), "str")
+    frame = read_table(path, LOCUS_COLUMNS, dtype=text)
+    if pd.api.types.is_string_dtype(frame["locus_id"]) and frame["locus_id"].str.fullmatch(WHOLE_ID).eq(True).all():
+        frame = frame.astype({"locus_id": "int64"})
+    return check_loci(frame, path, own_lines=True)
 
 
 def check_loci(frame: pd.DataFrame, path: str | Path = "loci", own_lines: bool = False) -> pd.DataFrame:
