@@ -366,7 +366,8 @@ def test_waiting_for_another_process_ends(server: Server, shop: Shop) -> None:
 
 
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from cisweave.config.sections import FetchSettings
 from cisweave.genome.resources.fetch import fetch_resources
 fetch_resources(["a.tar"], sys.argv[1], FetchSettings(read_timeout_s=5, lowest_speed=0), sys.argv[2])
@@ -384,7 +385,10 @@ def test_a_killed_process_leaves_what_can_be_resumed(server: Server, shop: Shop,
             time.sleep(0.01)
         time.sleep(0.05)
         process.send_signal(kind)
-        process.wait(10)
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
     assert shop.left() == ["a.tar.partial"]
     shop.fetch()
     assert (shop.folder / "a/top/a.bin").read_bytes() == INSIDE
