@@ -69,3 +69,15 @@ def make_assemblies(segments: Sequence[Segment], seed: int = 0, bases: str | Non
             f"chrT {len(target)} {strand} {begin} {begin + length} {number}\n{length}\n"
         )
     return Assemblies(source, target, "\n".join(lines), blocks)
+
+
+# Source 0-40 -> target 7-47; 40-46 is lost; 46-76 -> 47-77; 76-121 -> 77-122 inverted; 11 gained; 121-146 -> 133-158.
+SEGMENTS = [
+    Segment("gained", 7),
+    Segment("same", 40),
+    Segment("lost", 6),
+    Segment("same", 30),
+    Segment("inverted", 45),
+    Segment("gained", 11),
+    Segment("same", 25),
+]

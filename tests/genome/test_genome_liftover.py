@@ -26,18 +26,16 @@ from cisweave.genome.reasons import Reason
 from cisweave.genome.table import read_variant_table
 from cisweave.sequence.genome import Genome
 from cisweave.tables.ledger import read_ledger
-from tests.genome.assemblies import Assemblies, Segment, apply_allele, make_assemblies, random_bases, reverse_complement
+from tests.genome.assemblies import (
+    SEGMENTS,
+    Assemblies,
+    Segment,
+    apply_allele,
+    make_assemblies,
+    random_bases,
+    reverse_complement,
+)
 from tests.genome.edits import Edit, left_aligned, make_pair, outcomes, random_edit
-
-SEGMENTS = [
-    Segment("gained", 7),
-    Segment("same", 40),
-    Segment("lost", 6),
-    Segment("same", 30),
-    Segment("inverted", 45),
-    Segment("gained", 11),
-    Segment("same", 25),
-]
 
 
 class Bench:

@@ -18,18 +18,8 @@ from cisweave.genome.alleles import Rejection
 from cisweave.genome.chain import Chain
 from cisweave.genome.lift_bed import BedLifter, liftover_bed
 from cisweave.tables.ledger import read_ledger
-from tests.genome.assemblies import Assemblies, Segment, make_assemblies
+from tests.genome.assemblies import SEGMENTS, Assemblies, make_assemblies
 
-# Source 0-40 -> target 7-47; 40-46 is lost; 46-76 -> 47-77; 76-121 -> 77-122 inverted; 11 gained; 121-146 -> 133-158.
-SEGMENTS = [
-    Segment("gained", 7),
-    Segment("same", 40),
-    Segment("lost", 6),
-    Segment("same", 30),
-    Segment("inverted", 45),
-    Segment("gained", 11),
-    Segment("same", 25),
-]
 ONE_CHAIN = (
     "chain 1 chrS 200 + 0 150 chrT 300 + 10 170\n100\t0\t10\n40\t2\t2\n8\n\n"
     "chain 1 chrS 200 + 150 200 chrT 300 - 50 100\n50\n"

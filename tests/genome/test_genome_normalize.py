@@ -397,3 +397,9 @@ def test_nothing_is_left_when_reading_fails(tmp_path: Path, fasta: Path, write_v
     with pytest.raises(CisweaveError, match="truncated or damaged"):
         normalize_variants(vcf, tmp_path / "out" / "o.vcf.gz", tmp_path / "out" / "r.tsv", fasta)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_step_that_loses_an_allele_is_an_error(fasta: Path, write_vcf: Callable[..., Path]) -> None:
+    chunks = stream.read_chunks(write_vcf([("chr2", 2, ".", "C", "G"), ("chr2", 3, ".", "G", "A")]), "normalize")
+    with pytest.raises(CisweaveError, match="the books do not balance: 2 alleles in, 1 kept, 0 rejected"):
+        list(stream.apply_step(chunks, lambda frame: (frame.iloc[1:], stream.no_rejections())))

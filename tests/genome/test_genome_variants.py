@@ -15,7 +15,8 @@ from cisweave.core.files import read_json
 from cisweave.genome import stream
 from cisweave.genome.normalize import normalize_variants, read_variants
 from cisweave.genome.reasons import EXPLANATIONS, Reason
-from cisweave.genome.table import VARIANT_COLUMNS, read_variant_table, write_variant_table
+from cisweave.genome.table import VARIANT_COLUMNS, read_variant_table
+from cisweave.tables.frames import write_parquet, write_tsv
 from cisweave.tables.ledger import LEDGER_COLUMNS, read_ledger
 from cisweave.tables.receipts import receipt_path
 
@@ -213,19 +214,19 @@ def test_values_are_not_bent_to_fit(
 def test_missing_match_survives_both_formats(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
     variants, _ = read_variants(write_vcf([("chr9", 3, ".", "G", "A")]))
     for name in ("v.tsv", "v.parquet"):
-        write_variant_table(variants, tmp_path / name)
+        (write_parquet if name.endswith(".parquet") else write_tsv)(variants, tmp_path / name)
         pd.testing.assert_frame_equal(read_variant_table(tmp_path / name), variants)
 
 
 def test_broken_tables_are_refused(tmp_path: Path, write_vcf: Callable[..., Path]) -> None:
     variants, _ = read_variants(write_vcf([("chr9", 3, ".", "G", "A")]))
-    write_variant_table(pd.concat([variants, variants]), tmp_path / "twice.tsv")
+    write_tsv(pd.concat([variants, variants]), tmp_path / "twice.tsv")
     with pytest.raises(CisweaveError, match="record 1, allele 1 stands in two rows"):
         read_variant_table(tmp_path / "twice.tsv")
-    write_variant_table(variants.drop(columns="alt"), tmp_path / "no_alt.tsv")
+    write_tsv(variants.drop(columns="alt"), tmp_path / "no_alt.tsv")
     with pytest.raises(CisweaveError, match=r"column\(s\) alt missing"):
         read_variant_table(tmp_path / "no_alt.tsv")
-    write_variant_table(variants.assign(pos="here"), tmp_path / "text.tsv")
+    write_tsv(variants.assign(pos="here"), tmp_path / "text.tsv")
     with pytest.raises(CisweaveError, match="line 2: column pos must hold whole numbers, not 'here'"):
         read_variant_table(tmp_path / "text.tsv")
 

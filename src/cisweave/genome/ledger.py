@@ -23,7 +23,8 @@ from cisweave.tables.frames import read_parts
 from cisweave.tables.ledger import (
     KEY,
     LEDGER_COLUMNS,
-    check_balance,
+    check_accounts,
+    is_among,
     key_numbers,
     split_number,
 )
@@ -74,8 +75,7 @@ class RejectedAlleles:
         causes = np.array([self.names.setdefault(pair, len(self.names)) for pair in pairs], dtype=np.int16)
         numbers, first = np.unique(key_numbers(rows), return_index=True)
         self.refuse_second(key_numbers(rows), causes, numbers, causes[first])
-        places = np.searchsorted(self.numbers, numbers)
-        known = np.append(self.numbers, -1)[places] == numbers
+        known = is_among(numbers, self.numbers)
         self.refuse_second(numbers[known], causes[first][known], self.numbers, self.causes)
         new = np.sort(first[~known])
         added, order = key_numbers(rows.iloc[new]), np.argsort(key_numbers(rows.iloc[new]))
@@ -153,7 +153,7 @@ def balance(
         )
     for numbers in (scored, rejected.numbers):
         refuse_strangers(numbers, read)
-    check_balance(read, scored, rejected.numbers)
+    check_accounts(read, scored, rejected.numbers)
     return {
         "records": records,
         "alleles": alleles,
@@ -166,8 +166,7 @@ def balance(
 
 def refuse_strangers(numbers: NDArray[np.int64], read: NDArray[np.int64]) -> None:
     """Raise if one of the alleles is not among those read (sorted)."""
-    places = np.searchsorted(read, numbers)
-    unknown = numbers[np.append(read, -1)[places] != numbers]
+    unknown = numbers[~is_among(numbers, read)]
     if len(unknown):
         record, allele = (int(part[0]) for part in split_number(unknown))
         raise CisweaveError(f"record {record}, allele {allele} is scored or rejected but was never read")

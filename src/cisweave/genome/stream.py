@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.core.errors import CisweaveError, shorten
+from cisweave.core.errors import CisweaveError, check_balance, shorten
 from cisweave.core.files import atomic_path, first_bytes
 from cisweave.core.logs import get_logger
 from cisweave.genome.alleles import check_alleles
@@ -29,7 +29,7 @@ from cisweave.genome.reasons import Reason
 from cisweave.genome.table import MAX_NUMBER, VARIANT_COLUMNS, frame_of, has_form, read_variant_table
 from cisweave.genome.text import DIGITS
 from cisweave.genome.vcf import BCF, VcfRecord, read_records, seekable
-from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, NUMBERS, key_numbers, split_number
+from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, NUMBERS, is_among, key_numbers, split_number
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
@@ -147,14 +147,13 @@ class Keys:
     def add(self, numbers: NDArray[np.int64]) -> None:
         """Remember keys (:func:`cisweave.tables.ledger.key_numbers`); one that is known is an error."""
         new, count = np.unique(numbers, return_counts=True)
-        places = np.searchsorted(self._known, new)
-        twice = new[(count > 1) | (np.append(self._known, -1)[places] == new)]
+        twice = new[(count > 1) | is_among(new, self._known)]
         if len(twice):
             record, allele = (int(part[0]) for part in split_number(twice))
             raise CisweaveError(
                 f"CW_RECORD={record}, CW_ALLELE={allele} stands in two records: {ADVICE}", path=self.path
             )
-        self._known = np.insert(self._known, places, new)
+        self._known = np.insert(self._known, np.searchsorted(self._known, new), new)
 
 
 def parse_allele(
@@ -210,11 +209,7 @@ def apply_step(chunks: Iterable[Chunk], step: Step) -> Iterator[Chunk]:
     """Let ``step`` keep or reject what the chunks keep; an allele that is neither, or both, is an error."""
     for kept, rejected in chunks:
         passed, refused = step(kept)
-        if count_alleles(passed) + len(refused) != len(kept):
-            raise CisweaveError(
-                f"the books do not balance: {len(kept)} alleles in, {count_alleles(passed)} kept, "
-                f"{len(refused)} rejected; this is a fault of cisweave, please report it"
-            )
+        check_balance(len(kept), count_alleles(passed), len(refused), "alleles")
         both = pd.concat([rejected, refused], ignore_index=True) if len(refused) else rejected
         yield passed, both.sort_values(KEY, kind="stable", ignore_index=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
-from cisweave.tables.frames import read_table, require_columns, write_parquet, write_tsv
+from cisweave.tables.frames import read_table, require_columns
 from cisweave.tables.ledger import KEY
 
 VARIANT_COLUMNS: dict[str, str] = {
@@ -123,14 +123,6 @@ def check_values(frame: pd.DataFrame, path: str | Path) -> None:
                     path=path,
                     line=table_line(path, row),
                 )
-
-
-def write_variant_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a variant table: Parquet where the name ends so, else TSV."""
-    if Path(path).suffix == ".parquet":
-        write_parquet(frame, path)
-    else:
-        write_tsv(frame, path)
 
 
 def check_variants(frame: pd.DataFrame, path: str | Path = "variant table") -> None:

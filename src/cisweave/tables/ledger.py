@@ -62,7 +62,13 @@ def split_number(number: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     return number >> ALLELE_BITS, number & ((1 << ALLELE_BITS) - 1)
 
 
-def check_balance(read: NDArray[np.int64], scored: NDArray[np.int64], rejected: NDArray[np.int64]) -> None:
+def is_among(numbers: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(alleles,) which of the keys are among those ``known``, which are sorted."""
+    found: NDArray[np.bool_] = np.append(known, -1)[np.searchsorted(known, numbers)] == numbers
+    return found
+
+
+def check_accounts(read: NDArray[np.int64], scored: NDArray[np.int64], rejected: NDArray[np.int64]) -> None:
     """Raise unless alleles read = alleles scored + alleles rejected, with no allele in both.
 
     All three are keys (:func:`key_numbers`), each once.
