@@ -213,10 +213,11 @@ rule seal_predict:
         chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.predict"),
+        engine=RUN.settings("seal.engine"),
     message:
         "Scoring variants in {wildcards.context_set}"
     shell:
         "cisweave seal predict --variants {input.variants:q} --fasta {input.fasta:q} --profiles {input.profiles:q}"
         " --chromatin {params.chromatin:q} --model {params.model:q} --out {output.effects:q} --tsv {output.tsv:q}"
         " --chromatin-effects {output.chromatin:q} --rejects {output.rejects:q} --settings {params.settings:q}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --engine {params.engine:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"

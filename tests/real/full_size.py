@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cisweave.config import PredictSettings, ProfileSettings
+from cisweave.config import EngineSettings, PredictSettings, ProfileSettings
 from cisweave.genome.closest import assign_closest
 from cisweave.genome.genes import read_genes
 from cisweave.genome.normalize import read_variants
@@ -83,7 +83,9 @@ def full_size_check(data: Path) -> dict[str, Any]:
             profile_tss(fasta, bed, folder / "chromatin", folder / "profiles.h5", ProfileSettings(), "cpu")
             chromatin, model = load_model(folder / "chromatin"), load_model(folder / "model")
             store = read_profiles(folder / "profiles.h5")
-            effects = score_variants(table, genome, store, chromatin, model, PredictSettings(batch_size=SAMPLE))
+            effects = score_variants(
+                table, genome, store, chromatin, model, PredictSettings(), EngineSettings(batch_size=SAMPLE)
+            )
             contig = genome.fetch("chr20", 0, genome.contigs["chr20"])
         expected = plain_scores(table, store, chromatin.module, model.module, contig)
         return {

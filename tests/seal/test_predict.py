@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cisweave.config import PredictSettings, ProfileSettings
+from cisweave.config import EngineSettings, PredictSettings, ProfileSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.models.beluga import Beluga
 from cisweave.models.expression import ExpressionNetwork
@@ -18,7 +18,8 @@ from tests.seal import plain
 
 SHAPE = {"tracks": 3, "channels": [4, 4, 6, 6, 8, 8], "hidden": 12, "window": 400}
 GEOMETRY = ProfileSettings(bins=8)
-SHIFTS = PredictSettings(max_shift=100, shift_step=100, batch_size=3)
+SHIFTS = PredictSettings(max_shift=100, shift_step=100)
+ENGINE = EngineSettings(batch_size=3)
 GENES = pd.DataFrame({"chrom": "chr1", "tss": [2500, 3400], "strand": ["+", "-"], "gene_id": ["G1", "G2"]})
 
 
@@ -98,7 +99,7 @@ def test_scores_equal_the_plain_ones(world):
     store = read_profiles(folder / "profiles.h5")
     table = variant_table(contig)
     with Genome(folder / "genome.fa") as genome:
-        effects = score_variants(table, genome, store, chromatin, model, SHIFTS)
+        effects = score_variants(table, genome, store, chromatin, model, SHIFTS, ENGINE)
     for number, variant in enumerate(table.to_dict("records")):
         row = store.rows(pd.Series([variant["gene_id"]]))
         profile = store.profiles(row)[int(row[0])]
@@ -123,6 +124,7 @@ def run(folder, table, **changes):
         "chromatin_effects": files["chromatin.parquet"],
         "rejects": files["rejects.tsv"],
         "settings": SHIFTS,
+        "engine": ENGINE,
         "device": "cpu",
     }
     predict(**(options | changes))
@@ -160,8 +162,9 @@ def test_order_duplicates_and_batches_do_not_change_a_score(world):
     table = variant_table(contig)
     first = pd.read_parquet(run(folder, table)["effects.parquet"]).set_index("record")
     doubled = pd.concat([table.iloc[::-1], table.assign(allele=2)], ignore_index=True)
-    settings = SHIFTS.model_copy(update={"batch_size": 5})
-    second = pd.read_parquet(run(folder, doubled, settings=settings)["effects.parquet"]).set_index("record")
+    second = pd.read_parquet(run(folder, doubled, engine=EngineSettings(batch_size=5))["effects.parquet"]).set_index(
+        "record"
+    )
     for context in ("Liver", "Brain"):
         assert (second[context] - first[context].reindex(second.index)).abs().max() < 1e-6
 

@@ -13,6 +13,7 @@ from cisweave.config.sections import (
     CallingSettings,
     ChromatinSettings,
     ClosestSettings,
+    EngineSettings,
     ExpressionSettings,
     ExtractSettings,
     FetchSettings,
@@ -69,6 +70,7 @@ class SealConfig(Section):
     chromatin: ChromatinSettings = Field(default_factory=ChromatinSettings, description="The chromatin model.")
     profile: ProfileSettings = Field(default_factory=ProfileSettings, description="Profiles around each TSS.")
     model: ExpressionSettings = Field(default_factory=ExpressionSettings, description="The expression model.")
+    engine: EngineSettings = Field(default_factory=EngineSettings, description="How windows are computed.")
     predict: PredictSettings = Field(default_factory=PredictSettings, description="Variant effects.")
 
 

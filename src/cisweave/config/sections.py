@@ -294,12 +294,23 @@ class ExpressionSettings(Section):
     excluded_chromosomes: list[str] = Field(["chrX", "chrY"], description="Contigs whose genes are left out.")
 
 
+class EngineSettings(Section):
+    """How the chromatin of two alleles is computed; no choice but the precision changes a result beyond rounding."""
+
+    path: Literal["fast", "plain"] = Field(
+        "fast", description="The exact engine that shares work between windows and alleles, or window by window."
+    )
+    precision: Literal["auto", "float32", "tf32", "float16", "bfloat16"] = Field(
+        "auto", description="Arithmetic of the convolutions; auto: float32 on a CPU, TF32 on a GPU."
+    )
+    batch_size: int = Field(64, ge=1, description="Variants (or windows) per batch.")
+
+
 class PredictSettings(Section):
     """Variant effects by the nine-window algorithm (Seal, Modules 1 to 3)."""
 
     max_shift: int = Field(800, ge=0, description="Largest shift of the window; must be a multiple of shift_step.")
     shift_step: int = Field(200, ge=1, description="Bases between windows.")
-    batch_size: int = Field(64, ge=1, description="Variants per batch.")
 
     @model_validator(mode="after")
     def check_shifts(self) -> PredictSettings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +41,9 @@ from cisweave.models.folders import LoadedModel, ModelSpec, load_model
 from cisweave.report import probes
 from cisweave.report.world import World, read_world
 from cisweave.seal import chromatin, expression, profiles, tracks
+from cisweave.seal import engine as engines
 from cisweave.seal import predict as effects
+from cisweave.seal.engine import AllelePredictions, ChromatinEngine
 from cisweave.seqlets.attribute import attribute_items
 from cisweave.sequence import Genome, onehot, windows
 from cisweave.tables.frames import read_table
@@ -225,9 +227,7 @@ def measure_effects(tiny: Tiny) -> probes.Probe:
     untrained = ExpressionNetwork(store.features.shape[1], 4, 1).eval()
     head = LoadedModel(untrained, ModelSpec("expression", {}, ["any"]), tiny.folder, subject.model.device)
     with Genome(tiny.fasta) as genome:
-        scored = effects.score_variants(
-            variants, genome, store, subject.model, head, PredictSettings(max_shift=0, batch_size=256)
-        )
+        scored = effects.score_variants(variants, genome, store, subject.model, head, PredictSettings(max_shift=0))
     changes = pd.DataFrame(scored.chromatin, columns=subject.model.spec.outputs)
     return probes.effect_probe([variants], [pd.concat([variants[["record", "allele"]], changes], axis=1)], subject)
 
@@ -375,14 +375,22 @@ def changed_variants(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Abstract
     return patch.object(Tiny, "variants", lambda tiny: change(variants(tiny)))
 
 
-def exchanged_haplotypes() -> Callable[..., Any]:
-    """Windows of the reference where the alternative is asked for, and the other way round."""
-    cut = effects.haplotype_windows
+class ExchangedEngine:
+    """An engine that gives the reference where the alternative is asked for, and the other way round."""
 
-    def exchanged(genome: Genome, variants: pd.DataFrame, allele: str, window: int, shift: int) -> Any:
-        return cut(genome, variants, {"ref": "alt", "alt": "ref"}[allele], window, shift)
+    def __init__(self, engine: ChromatinEngine):
+        self.engine, self.network, self.device = engine, engine.network, engine.device
 
-    return exchanged
+    def predict(self, variants: pd.DataFrame, genome: Genome, shifts: Sequence[int]) -> AllelePredictions:
+        """Predictions with the alleles exchanged."""
+        right = self.engine.predict(variants, genome, shifts)
+        return AllelePredictions(right.alternative, right.reference)
+
+
+def exchanged_alleles() -> Callable[..., Any]:
+    """Make engines that exchange the alleles."""
+    make = engines.make_engine
+    return lambda chromatin, settings: ExchangedEngine(make(chromatin, settings))
 
 
 def leaky_split(chroms: pd.Series, settings: ExpressionSettings) -> pd.Series:
@@ -515,7 +523,7 @@ MUTATIONS = [
         "haplotypes_exchanged",
         "effects are reference minus alternative",
         measure_effects,
-        lambda: patch.object(effects, "haplotype_windows", exchanged_haplotypes()),
+        lambda: patch.object(effects, "make_engine", exchanged_alleles()),
     ),
     Mutation(
         "test_genes_in_training",

@@ -7,33 +7,28 @@ Dimension legend
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.config import PredictSettings
+from cisweave.config import EngineSettings, PredictSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.genome.reasons import Reason
 from cisweave.genome.table import as_in_file, read_flags
 from cisweave.models.folders import LoadedModel, load_model
-from cisweave.models.predict import predict_probabilities
+from cisweave.seal.engine import make_engine
+from cisweave.seal.head import ExpressionHead, places_of
 from cisweave.seal.profiles import ProfileStore, read_profiles
-from cisweave.seal.spatial import bin_of_distance, replace_bin
 from cisweave.sequence.genome import Genome
-from cisweave.sequence.windows import MARGIN, allele_window
+from cisweave.sequence.windows import MARGIN
 from cisweave.tables.frames import read_table, write_parquet, write_tsv
 from cisweave.tables.ledger import ledger_rows, write_ledger
 from cisweave.tables.receipts import write_receipt
-
-if TYPE_CHECKING:
-    import torch
 
 logger = get_logger(__name__)
 
@@ -85,6 +80,7 @@ def score_variants(
     chromatin: LoadedModel,
     expression: LoadedModel,
     settings: PredictSettings,
+    engine: EngineSettings | None = None,
 ) -> VariantEffects:
     """Score variants that passed :func:`rejection_reasons`.
 
@@ -98,57 +94,23 @@ def score_variants(
         Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``, and
         ``swapped`` where REF and ALT may have been exchanged: the effects of such alleles are negated.
     """
-    expression = replace(expression, module=copy.deepcopy(expression.module).double())
+    engine = engine or EngineSettings()
+    windows, head = make_engine(chromatin, engine), ExpressionHead(expression, store)
+    shifts = window_shifts(settings, windows.network.window)
     effects = VariantEffects(
         np.zeros((len(variants), len(expression.spec.outputs)), dtype=np.float32),
         np.zeros((len(variants), len(chromatin.spec.outputs)), dtype=np.float32),
     )
-    for start in range(0, len(variants), settings.batch_size):
-        rows = slice(start, start + settings.batch_size)
-        score_batch(variants.iloc[rows], rows, effects, genome, store, chromatin, expression, settings)
+    for start in range(0, len(variants), engine.batch_size):
+        rows = slice(start, start + engine.batch_size)
+        batch = variants.iloc[rows]
+        predictions = windows.predict(batch, genome, shifts)
+        centre = shifts.index(0)
+        effects.expression[rows] = head.effects(predictions, places_of(batch, store, shifts))
+        effects.chromatin[rows] = (predictions.alternative[:, centre] - predictions.reference[:, centre]).cpu().numpy()
+        negate_swapped(batch, rows, effects)
         logger.info("%d of %d variants", min(rows.stop, len(variants)), len(variants))
     return effects
-
-
-def score_batch(
-    batch: pd.DataFrame,
-    rows: slice,
-    effects: VariantEffects,
-    genome: Genome,
-    store: ProfileStore,
-    chromatin: LoadedModel,
-    expression: LoadedModel,
-    settings: PredictSettings,
-) -> None:
-    """Score one batch of variants into ``effects`` at ``rows``."""
-    window = int(chromatin.spec.hyperparameters["window"])
-    genes = store.rows(batch.gene_id)
-    profiles = store.profiles(genes)
-    strand = np.where(batch.gene_strand == "+", 1, -1)
-    geometry = store.settings
-    for shift in window_shifts(settings, window):
-        reference, alternative = (
-            predict_probabilities(
-                chromatin.module, haplotype_windows(genome, batch, allele, window, shift), chromatin.device, len(batch)
-            )
-            for allele in ("ref", "alt")
-        )
-        distance = (batch.dist_to_tss.to_numpy() + shift) * strand
-        bins = bin_of_distance(distance, geometry.bins, geometry.bin_size)
-        replaced = np.stack([profiles[gene][place] for gene, place in zip(genes.tolist(), bins, strict=True)])
-        predicted_reference, predicted_alternative = (
-            predict_expression(
-                expression,
-                replace_bin(
-                    store.features[genes], replaced, allele, distance, geometry.decay, geometry.bins, geometry.bin_size
-                ),
-            )
-            for allele in (reference, alternative)
-        )
-        effects.expression[rows] += predicted_alternative - predicted_reference
-        if shift == 0:
-            effects.chromatin[rows] = alternative - reference
-    negate_swapped(batch, rows, effects)
 
 
 def negate_swapped(batch: pd.DataFrame, rows: slice, effects: VariantEffects) -> None:
@@ -157,32 +119,6 @@ def negate_swapped(batch: pd.DataFrame, rows: slice, effects: VariantEffects) ->
         sign = np.where(batch["swapped"].to_numpy(dtype=bool), -1, 1).astype(np.float32)[:, None]
         effects.expression[rows] *= sign
         effects.chromatin[rows] *= sign
-
-
-def haplotype_windows(
-    genome: Genome, variants: pd.DataFrame, allele: str, window: int, shift: int
-) -> NDArray[np.uint8]:
-    """Codes (variants, length) of the windows that hold the allele of column ``allele`` (ref or alt)."""
-    return np.stack(
-        [
-            allele_window(genome, chrom, pos, ref, bases, window, shift)
-            for chrom, pos, ref, bases in zip(variants.chrom, variants.pos, variants.ref, variants[allele], strict=True)
-        ]
-    )
-
-
-def predict_expression(model: LoadedModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Predicted ln expression (variants, contexts) of spatial features (variants, features).
-
-    The model must be in float64: the score is a small difference of two such predictions, and thousands of features
-    in float32 would leave rounding of 1e-5 in it.
-    """
-    import torch
-
-    with torch.inference_mode():
-        predicted: torch.Tensor = model.module(torch.from_numpy(features).to(model.device))
-    expression: NDArray[np.float64] = predicted.cpu().numpy()
-    return expression
 
 
 def predict(
@@ -196,6 +132,7 @@ def predict(
     chromatin_effects: str | Path,
     rejects: str | Path,
     settings: PredictSettings | None = None,
+    engine: EngineSettings | None = None,
     device: DeviceName = "auto",
 ) -> None:
     """Score the variants of a table that knows their closest TSS.
@@ -231,7 +168,7 @@ def predict(
     reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
     scored = table[reasons == ""].reset_index(drop=True)
     with Genome(fasta) as genome:
-        effects = score_variants(scored, genome, store, chromatin_model, expression_model, settings)
+        effects = score_variants(scored, genome, store, chromatin_model, expression_model, settings, engine)
     require_finite(effects, scored)
     contexts = pd.DataFrame(effects.expression, columns=expression_model.spec.outputs)
     tracks = pd.DataFrame(effects.chromatin, columns=chromatin_model.spec.outputs)
