@@ -2,7 +2,8 @@
 #
 #   PYTHON=/path/to/python3.12     another Python
 #   TORCH_INDEX=cpu|cu128|pip|URL  where PyTorch comes from (see scripts/setup.sh)
-#   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test`, `make check-demo` and `make check-genome`
+#   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test`, `make check-demo`,
+#                                  `make check-genome` and `make check-seal`
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -13,7 +14,7 @@ FIGURES = $(shell sed -n 's/^ *rule \(figures_[a-z]*\):.*/\1/p' rules/*.smk)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo demo-all test real check-demo check-genome lint generated docs clean
+.PHONY: help setup demo demo-all test real check-demo check-genome check-seal lint generated docs clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +39,9 @@ check-demo: setup ## Prove that the installation works; the last line is JSON (r
 
 check-genome: setup ## Prove the genome room; the last line is JSON (results/checks/genome.json)
 	@python scripts/check_genome.py
+
+check-seal: setup ## Prove the seal room; the last line is JSON (results/checks/seal.json)
+	@python scripts/check_seal.py
 
 lint: setup ## Check style, types, imports, rules and documentation
 	@scripts/lint.sh

@@ -37,6 +37,11 @@ PREFIX = [
 shell.prefix("; ".join(PREFIX).replace("{", "{{").replace("}", "}}"))
 
 
+def any_of(names):
+    """A pattern that just these names fit; none where there is no name."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 pathvars:
     results=str(RUN.folder),
 
@@ -44,7 +49,9 @@ pathvars:
 wildcard_constraints:
     context_set="|".join(RUN.contexts),
     database="|".join(RUN.databases),
-    product="|".join(map(re.escape, RUN.resources)) or "(?!)",
+    part=r"\d+",
+    method="[A-Za-z]+",
+    product=any_of(RUN.resources),
 
 
 def megabytes(base):
@@ -62,14 +69,31 @@ def contexts_of(wildcards):
     return ",".join(RUN.contexts[wildcards.context_set])
 
 
+def context_groups(wildcards):
+    """The groups of contexts of a set, if there is a table of them."""
+    return RUN.groups(wildcards.context_set)
+
+
+def candidate_settings(wildcards):
+    """Hyper-parameters of a candidate as JSON."""
+    context_set = wildcards.get("context_set")
+    folder = f"{context_set}/{wildcards.candidate}" if context_set else wildcards.candidate
+    return RUN.candidate_settings(context_set or RUN.config.seal.general, folder)
+
+
+def candidate_weights(wildcards):
+    """Weights of the models that are chosen from."""
+    return [f"<results>/seal/{folder}/weights.safetensors" for folder in RUN.chosen[wildcards.chosen]]
+
+
 def expression_model(name):
-    """A file of the expression model of a set; the general set has the pre-trained model."""
+    """A file of the expression model of a set."""
+    return lambda wildcards: f"{RUN.model(wildcards.context_set)}/{name}"
 
-    def path(wildcards):
-        general = wildcards.context_set == RUN.config.seal.general
-        return f"<results>/seal/pretrained/{name}" if general else f"<results>/seal/{{context_set}}/model/{name}"
 
-    return path
+def context_annotation(wildcards):
+    """The file that names the contexts of a set, if there is one."""
+    return RUN.config.seal.annotation.get(wildcards.context_set, [])
 
 
 def motif_file(wildcards):
@@ -95,9 +119,16 @@ def each(option, name, folder=False):
 def final_targets():
     """All files the configuration asks for."""
     targets = ["<results>/report.html", *(["<results>/passed.json"] if RUN.world else [])]
-    targets += expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.contexts)
+    targets += expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets)
     targets += expand("<results>/seal/{context_set}/effects.tsv", context_set=RUN.scored_sets)
     targets += expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets)
+    explain = RUN.config.seal.explain
+    places = expand("<results>/seal/{context_set}", context_set=RUN.scored_sets)
+    targets += expand("{place}/interpret/{method}/tracks.parquet", place=places, method=explain.tracks)
+    targets += expand("{place}/attribute/qc.tsv", place=places) if explain.bases else []
+    places = expand("<results>/seal/{context_set}", context_set=RUN.specific_sets)
+    targets += expand("{place}/saturate/effects.parquet", place=places) if RUN.config.seal.saturate.genes else []
+    targets += expand("{place}/haplotype/effects.parquet", place=places) if RUN.config.seal.phased else []
     targets += expand("<results>/seqlets/{database}/annotated.tsv", database=RUN.databases)
     if RUN.scored_sets:
         targets += expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases)

@@ -29,11 +29,11 @@ if RUN.world:
             annotated=f"<results>/seqlets/{RUN.first_database}/annotated.parquet",
             motifs=f"<results>/seqlets/{RUN.first_database}/motifs.meme",
             motif_table=f"<results>/seqlets/{RUN.first_database}/motifs.tsv",
-            chromatin=rules.seal_train_chromatin.output.weights,
-            chromatin_spec=rules.seal_train_chromatin.output.spec,
-            pretrained=rules.seal_pretrain.output.weights,
-            pretrained_spec=rules.seal_pretrain.output.spec,
-            profiles=rules.seal_profile_tss.output.profiles,
+            chromatin=f"{RUN.chromatin}/weights.safetensors",
+            chromatin_spec=f"{RUN.chromatin}/model.yaml",
+            pretrained=f"{RUN.pretrained}/weights.safetensors",
+            pretrained_spec=f"{RUN.pretrained}/model.yaml",
+            profiles=RUN.profiles,
         output:
             truth="<results>/truth.json",
         log:
@@ -96,15 +96,17 @@ if RUN.world:
 rule report_html:
     """Bring the results together on one page that opens without a network."""
     input:
-        chromatin=rules.seal_train_chromatin.output.history,
-        chromatin_metrics=rules.seal_train_chromatin.output.metrics,
-        pretrained=rules.seal_pretrain.output.history,
-        models=expand("<results>/seal/{context_set}/model/history.csv", context_set=RUN.specific_sets),
-        evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.contexts),
+        chromatin=f"{RUN.chromatin}/history.csv",
+        chromatin_metrics=f"{RUN.chromatin}/metrics.json",
+        pretrained=[f"{RUN.pretrained}/history.csv"] if RUN.pretrained else [],
+        models=[f"{RUN.model(name)}/history.csv" for name in RUN.specific_sets],
+        evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets),
         effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
         ledgers=expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets),
         genome=rules.genome_figures.output.summary if RUN.scored_sets else [],
         genome_files=rules.genome_figures.output if RUN.scored_sets else [],
+        seal=rules.seal_figures.output.performance,
+        seal_files=rules.seal_figures.output,
         qc=rules.seqlets_attribute.output.qc,
         annotated=expand("<results>/seqlets/{database}/annotated.parquet", database=RUN.databases),
         motif_effects=expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases),
@@ -128,12 +130,13 @@ rule report_html:
         run=lookup(dpath="run", within=config),
         config=RUN.text,
         chromatin=subpath(input.chromatin, parent=True),
-        pretrained=subpath(input.pretrained, parent=True),
+        pretrained=each("--pretrained", "pretrained", folder=True),
         models=each("--model", "models", folder=True),
         evaluations=each("--evaluation", "evaluations"),
         effects=each("--effects", "effects"),
         ledgers=each("--ledger", "ledgers"),
         genome=each("--genome-figures", "genome", folder=True),
+        seal=each("--seal-figures", "seal", folder=True),
         annotated=each("--annotated", "annotated"),
         motif_effects=each("--motif-effects", "motif_effects"),
         logos=each("--logos", "logos"),
@@ -142,6 +145,7 @@ rule report_html:
         "Writing the report"
     shell:
         "cisweave report html --out {output.report:q} --run {params.run:q} --config {params.config:q}"
-        " --chromatin {params.chromatin:q} --pretrained {params.pretrained:q} {params.models:q}"
-        " {params.evaluations:q} {params.effects:q} {params.ledgers:q} {params.genome:q} --qc {input.qc:q}"
+        " --chromatin {params.chromatin:q} {params.pretrained:q} {params.models:q}"
+        " {params.evaluations:q} {params.effects:q} {params.ledgers:q} {params.genome:q} {params.seal:q}"
+        " --qc {input.qc:q}"
         " {params.annotated:q} {params.motif_effects:q} {params.logos:q} {params.truth:q} > {log:q} 2>&1"

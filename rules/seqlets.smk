@@ -7,9 +7,9 @@ rule seqlets_select:
     input:
         effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
         chromatin_effects=expand("<results>/seal/{context_set}/chromatin_effects.parquet", context_set=RUN.scored_sets),
-        profiles=rules.seal_profile_tss.output.profiles,
-        weights=rules.seal_train_chromatin.output.weights,
-        spec=rules.seal_train_chromatin.output.spec,
+        profiles=RUN.profiles,
+        weights=f"{RUN.chromatin}/weights.safetensors",
+        spec=f"{RUN.chromatin}/model.yaml",
     output:
         loci="<results>/seqlets/loci.tsv",
     log:
@@ -40,8 +40,8 @@ rule seqlets_attribute:
     input:
         loci=rules.seqlets_select.output.loci,
         sequences=rules.genome_extract.output.sequences,
-        weights=rules.seal_train_chromatin.output.weights,
-        spec=rules.seal_train_chromatin.output.spec,
+        weights=f"{RUN.chromatin}/weights.safetensors",
+        spec=f"{RUN.chromatin}/model.yaml",
     output:
         attributions="<results>/seqlets/attributions.h5",
         qc="<results>/seqlets/qc.tsv",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.resources.catalogue import Resource, check_licence, read_catalogue, resource_at
+from cisweave.models.folders import read_spec
+from cisweave.seal.grid import GridPoint, grid_points
 from cisweave.simulate import layout
 
 RESOURCES = Path("resources")
 """Where fetched files are placed."""
 
 #: Raised when the outputs of a room's rules change their meaning; a change re-runs them.
-VERSIONS = {"simulate": 1, "genome": 2, "seal": 2, "seqlets": 2, "report": 2}
+VERSIONS = {"simulate": 1, "genome": 2, "seal": 3, "seqlets": 2, "report": 3}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,23 @@ class Run:
         return [name for name in self.contexts if name != self.config.seal.general]
 
     @property
+    def trained_sets(self) -> list[str]:
+        """Context sets whose model is fine-tuned in this run, not imported."""
+        return [name for name in self.specific_sets if name not in self.config.seal.imported.models]
+
+    @property
+    def learnt_sets(self) -> list[str]:
+        """Context sets whose model is trained in this run, the pre-trained one included."""
+        general = self.pretrained is not None and self.config.seal.imported.pretrained is None
+        return [*([self.config.seal.general] if general else []), *self.trained_sets]
+
+    @property
+    def evaluated_sets(self) -> list[str]:
+        """Context sets with an expression table and a model."""
+        modelled = [*self.specific_sets, *([self.config.seal.general] if self.pretrained else [])]
+        return [name for name in self.contexts if name in modelled and name in self.config.seal.expression]
+
+    @property
     def scored_sets(self) -> list[str]:
         """Context sets in which variants are scored; none without a VCF."""
         return self.specific_sets if self.config.genome.vcf else []
@@ -76,12 +96,85 @@ class Run:
         return [str(path) for path in world_files(self.config)]
 
     def expression(self, context_set: str) -> str:
-        """Expression table of a context set."""
-        return str(self.config.seal.expression[context_set])
+        """Expression table of a context set; empty where there is none."""
+        return str(self.config.seal.expression.get(context_set, ""))
+
+    @property
+    def chromatin(self) -> str:
+        """Folder of the chromatin model."""
+        return str(self.config.seal.imported.chromatin or self.folder / "seal/chromatin")
+
+    @property
+    def profiles(self) -> str:
+        """Store of the TSS profiles."""
+        return str(self.config.seal.imported.profiles or self.folder / "seal/tss_profiles.json")
+
+    @property
+    def pretrained(self) -> str | None:
+        """Folder of the pre-trained expression model; none where no model needs it."""
+        imported = self.config.seal.imported.pretrained
+        if imported is None and self.config.seal.general not in self.contexts:
+            return None
+        return str(imported or self.folder / "seal" / self.trained_folder(self.config.seal.general))
+
+    def candidates(self, context_set: str) -> dict[str, GridPoint]:
+        """Folder below ``seal/`` -> hyper-parameters of every model trained for a set; several are chosen from."""
+        seal, general = self.config.seal, context_set == self.config.seal.general
+        points = grid_points(seal.grid, seal.model, "pretrain" if general else "finetune")
+        if len(points) == 1:
+            return {"pretrained" if general else f"{context_set}/model": points[0]}
+        return {f"{'pretrained' if general else context_set}/grid/{point.name}": point for point in points}
+
+    def trained_folder(self, context_set: str) -> str:
+        """Folder below ``seal/`` of the model that is trained for a set, or chosen from several."""
+        candidates = list(self.candidates(context_set))
+        if len(candidates) == 1:
+            return candidates[0]
+        return f"{'pretrained' if context_set == self.config.seal.general else context_set}/best"
+
+    @property
+    def chosen(self) -> dict[str, list[str]]:
+        """Folder below ``seal/`` of a model that is chosen -> the folders it is chosen from."""
+        tried = {self.trained_folder(name): list(self.candidates(name)) for name in self.learnt_sets}
+        return {folder: found for folder, found in tried.items() if len(found) > 1}
+
+    @property
+    def finetune_candidates(self) -> list[str]:
+        """Folders below that of a context set in which candidates of fine-tuning stand."""
+        found = [folder.partition("/")[2] for name in self.trained_sets for folder in self.candidates(name)]
+        return list(dict.fromkeys(found))
+
+    @property
+    def typed_genes(self) -> list[str]:
+        """The annotation that tells the types of genes; none where the genes come as a BED."""
+        genes = self.config.genome.tss
+        return [str(genes)] if re.search(r"\.(csv|gtf|gff3?)(\.gz)?$", genes.name) else []
+
+    def groups(self, context_set: str) -> list[str]:
+        """Groups of contexts of a set, for the weights of genes; none where there are no groups."""
+        path = self.config.seal.groups.get(context_set)
+        return [] if path is None else [str(path)]
+
+    def candidate_settings(self, context_set: str, folder: str) -> str:
+        """Hyper-parameters of a candidate as JSON text for ``--settings``."""
+        return json.dumps(self.candidates(context_set)[folder].settings.model_dump(mode="json"))
+
+    def model(self, context_set: str) -> str:
+        """Folder of the expression model of a context set; the general set has the pre-trained one."""
+        if context_set == self.config.seal.general and self.pretrained:
+            return self.pretrained
+        imported = self.config.seal.imported.models.get(context_set)
+        return str(imported or self.folder / "seal" / self.trained_folder(context_set))
+
+    def parts(self, step: str) -> list[str]:
+        """Names of the jobs that a large step (a key of ``seal.shards``) is cut into, counted from 1."""
+        return [str(part) for part in range(1, getattr(self.config.seal.shards, step) + 1)]
 
     @property
     def peaks(self) -> list[str]:
-        """Peak files of the chromatin tracks."""
+        """Peak files of the chromatin tracks; none where no model is trained on them."""
+        if self.config.seal.imported.chromatin is not None:
+            return []
         if self.config.simulate.enabled:
             tracks = layout.tracks(self.config.simulate.size)
             return [str(world_folder(self.config) / f"chromatin/{track}.narrowPeak") for track in tracks]
@@ -135,7 +228,22 @@ def open_run(config: Mapping[str, Any]) -> Run:
     contexts, databases = check_run(
         checked, made, columns if files else {}, unready_fetches(checked, resources.values())
     )
+    contexts |= imported_contexts(checked, contexts)
     return Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
+
+
+def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list[str]]:
+    """Contexts of imported expression models, by set: the outputs of each model."""
+    imported, folders = config.seal.imported, dict(config.seal.imported.models)
+    if imported.pretrained is not None:
+        folders[config.seal.general] = imported.pretrained
+    twice = sorted(set(folders) & set(listed))
+    if twice:
+        raise CisweaveError(
+            f"the model of {', '.join(twice)} is imported, which tells its contexts; take the set out of the table",
+            path=config.seal.contexts,
+        )
+    return {name: read_spec(folder).outputs for name, folder in folders.items()}
 
 
 def fetchable(config: Config) -> dict[str, Resource]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cisweave.report.html import ReportFiles, write_report
 from cisweave.report.sections import SECTIONS, Section
 from cisweave.report.sections.genome import percent
 from cisweave.report.sections.variants import shorten
+from cisweave.seal.figures import draw_seal_figures
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
 from cisweave.tables.ledger import ledger_rows, write_ledger
@@ -143,16 +145,20 @@ def files(tmp_path: Path) -> ReportFiles:
     effects = write_effects(tmp_path / "seal" / "tissue" / "effects.parquet")
     qc = tmp_path / "qc.tsv"
     qc.write_text("item_id\tdelta_rel\tstatus\n0\t0.001\tok\n1\t0.5\tdelta\n")
+    model = write_model(tmp_path / "seal" / "tissue" / "model", auc=False)
+    evaluation = write_evaluation(tmp_path / "eval" / "tissue" / "evaluation.tsv", ["cortex", "liver"])
+    draw_seal_figures([evaluation], [effects], {"tissue": model}, "general", tmp_path / "seal" / "figures")
     return ReportFiles(
         run="my <run>",
         config='{"run": "my run", "seal": {"general": "general"}}',
         chromatin=write_model(tmp_path / "seal" / "chromatin", auc=True),
         pretrained=write_model(tmp_path / "seal" / "pretrained", auc=False),
-        models=[write_model(tmp_path / "seal" / "tissue" / "model", auc=False)],
-        evaluations=[write_evaluation(tmp_path / "eval" / "tissue" / "evaluation.tsv", ["cortex", "liver"])],
+        models=[model],
+        evaluations=[evaluation],
         effects=[effects],
         ledgers=[ledger],
         genome=write_genome(tmp_path / "genome", effects),
+        seal=tmp_path / "seal" / "figures",
         qc=qc,
         annotated=[database / "annotated.parquet"],
         motif_effects=[database / "motif_effects.tsv"],
@@ -199,6 +205,19 @@ def test_the_page_needs_nothing_but_itself(files: ReportFiles, tmp_path: Path) -
     assert [name for name in page.ids if f"{name}-title" in page.ids] == [
         section.key for section in SECTIONS if section.key != "truth"
     ]
+
+
+def test_the_seal_section_tells_performance_and_effects(files: ReportFiles, tmp_path: Path) -> None:
+    write_report(files, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    section = text[text.index('id="seal"') :]
+    assert "Spearman ρ, tissue" in section
+    assert "median of 2 contexts" in section
+    assert "Large effect, tissue" in section
+    assert "not a calibrated fold change" in section
+    without = replace(files, seal=None)
+    write_report(without, tmp_path / "without.html")
+    assert 'id="seal"' not in (tmp_path / "without.html").read_text(encoding="utf-8")
 
 
 def test_the_same_results_give_the_same_bytes(files: ReportFiles, tmp_path: Path) -> None:

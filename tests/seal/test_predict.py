@@ -1,87 +1,55 @@
 """Variant effects against the plain implementation, and what can go wrong on the way."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from cisweave.config import EngineSettings, PredictSettings, ProfileSettings
+from cisweave.config import EngineSettings, PredictSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.models.beluga import Beluga
-from cisweave.models.expression import ExpressionNetwork
+from cisweave.core.files import read_json
 from cisweave.models.folders import ModelSpec, load_model, save_model
-from cisweave.seal.predict import predict, score_variants
-from cisweave.seal.profiles import profile_tss, read_profiles
+from cisweave.seal import assigned, outputs
+from cisweave.seal import predict as module
+from cisweave.seal.predict import Scorer, rejection_reasons, score_variants
+from cisweave.seal.profiles import read_profiles
 from cisweave.sequence import Genome
 from cisweave.tables.ledger import read_ledger
+from cisweave.tables.receipts import receipt_path
 from tests.seal import plain
+from tests.seal.small import ENGINE, GENES, GEOMETRY, SHIFTS, build, run, variant_table, views
 
-SHAPE = {"tracks": 3, "channels": [4, 4, 6, 6, 8, 8], "hidden": 12, "window": 400}
-GEOMETRY = ProfileSettings(bins=8)
-SHIFTS = PredictSettings(max_shift=100, shift_step=100)
-ENGINE = EngineSettings(batch_size=3)
-GENES = pd.DataFrame({"chrom": "chr1", "tss": [2500, 3400], "strand": ["+", "-"], "gene_id": ["G1", "G2"]})
+HISTORY = pd.DataFrame({"epoch": [0]})
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A random genome, two genes on opposite strands, random models and their TSS profiles."""
     folder = tmp_path_factory.mktemp("predict")
-    contig = "".join(np.random.default_rng(5).choice(list("ACGT"), 6000))
-    (folder / "genome.fa").write_text(f">chr1\n{contig}\n")
-    with (folder / "tss.bed").open("w") as handle:
-        for gene in GENES.itertuples():
-            handle.write(f"chr1\t{gene.tss - 1}\t{gene.tss}\t{gene.strand}\t{gene.gene_id}\n")
-    torch.manual_seed(0)
-    history = pd.DataFrame({"epoch": [0]})
-    save_model(folder / "chromatin", Beluga(**SHAPE), ModelSpec("beluga", SHAPE, ["a", "b", "c"]), {}, history)
-    head = {"features": 30, "hidden": 7, "contexts": 2}
-    save_model(
-        folder / "model", ExpressionNetwork(**head), ModelSpec("expression", head, ["Liver", "Brain"]), {}, history
+    return folder, build(folder)
+
+
+def scores(folder):
+    return pd.read_parquet(folder / "effects.parquet")
+
+
+def table_of(contig, cases, gene=GENES.iloc[0]):
+    """A variant table of other places and bases, all of one gene."""
+    rows = variant_table(contig).iloc[[0] * len(cases)].reset_index(drop=True)
+    pos, ref, alt = (list(column) for column in zip(*cases, strict=True))
+    return rows.assign(
+        record=range(1, len(cases) + 1),
+        pos=pos,
+        ref=ref,
+        alt=alt,
+        gene_id=gene.gene_id,
+        gene_strand=gene.strand,
+        dist_to_tss=np.array(pos) - gene.tss,
     )
-    profile_tss(folder / "genome.fa", folder / "tss.bed", folder / "chromatin", folder / "profiles.h5", GEOMETRY)
-    return folder, contig
 
 
-def variant_table(contig):
-    """Substitutions, insertions and deletions near both genes, one of them at a TSS and one past the tiled range."""
-    cases = [
-        (2500, 1, "T"),
-        (2400, 1, "G"),
-        (2733, 3, "A"),
-        (3399, 1, "ACGTA"),
-        (3412, 40, "C"),
-        (4150, 1, "AT"),
-        (1650, 1, "C"),
-    ]
-    rows = []
-    for number, (pos, length, alt) in enumerate(cases):
-        gene = GENES.iloc[(GENES.tss - pos).abs().argmin()]
-        ref = contig[pos - 1 : pos - 1 + length]
-        rows.append(
-            {
-                "record": number + 1,
-                "allele": 1,
-                "line": number + 1,
-                "name": ".",
-                "source_chrom": "chr1",
-                "source_pos": pos,
-                "source_ref": ref,
-                "source_alt": alt,
-                "chrom": "chr1",
-                "pos": pos,
-                "ref": ref,
-                "alt": alt,
-                "gene_id": gene.gene_id,
-                "gene_strand": gene.strand,
-                "tss": gene.tss,
-                "dist_to_tss": pos - gene.tss,
-                "reference_genome_match": True,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
+# --- the arithmetic ---------------------------------------------------------------------------------------------------
 def test_profiles_equal_the_plain_ones(world):
     folder, contig = world
     store = read_profiles(folder / "profiles.h5")
@@ -106,132 +74,305 @@ def test_scores_equal_the_plain_ones(world):
         expected = plain.variant_effect(
             chromatin.module, model.module, contig, variant, profile, GEOMETRY.decay, 200, 400, [-100, 0, 100]
         )
-        np.testing.assert_allclose(effects.expression[number], expected, atol=2e-6)
+        np.testing.assert_allclose(effects.expression[number], expected, atol=1e-6)
+        windows = [
+            plain.window_string(contig, variant["pos"], variant["ref"], variant[a], 0, 400) for a in ("alt", "ref")
+        ]
+        change = np.subtract(*(plain.probability(chromatin.module, window) for window in windows))
+        np.testing.assert_allclose(effects.chromatin[number], change, atol=1e-6)
     assert np.abs(effects.expression).max() > 1e-3
 
 
-def run(folder, table, **changes):
-    table.to_parquet(folder / "variants.parquet")
-    files = {name: folder / name for name in ("effects.parquet", "effects.tsv", "chromatin.parquet", "rejects.tsv")}
-    options = {
-        "variants": folder / "variants.parquet",
-        "fasta": folder / "genome.fa",
-        "profiles": folder / "profiles.h5",
-        "chromatin": folder / "chromatin",
-        "model": folder / "model",
-        "out": files["effects.parquet"],
-        "tsv": files["effects.tsv"],
-        "chromatin_effects": files["chromatin.parquet"],
-        "rejects": files["rejects.tsv"],
-        "settings": SHIFTS,
-        "engine": ENGINE,
-        "device": "cpu",
-    }
-    predict(**(options | changes))
-    return files
+def test_a_ref_that_is_not_the_genomes_stands_in_the_window_all_the_same(world, tmp_path):
+    """Two alleles of one place, one with the genome's REF: their references are two."""
+    folder, contig = world
+    other = "ACGT".replace(contig[2449], "")
+    table = table_of(contig, [(2450, contig[2449], other[0]), (2450, other[1], other[0])])
+    both = scores(run(folder, table, tmp_path))
+    alone = scores(run(folder, table.iloc[1:], tmp_path))
+    assert both["reference_genome_match"].tolist() == [True, True]
+    np.testing.assert_allclose(both.loc[1, ["Liver", "Brain"]], alone.loc[0, ["Liver", "Brain"]], atol=1e-8, rtol=1e-5)
+    assert abs(both.loc[0, "Liver"] - both.loc[1, "Liver"]) > 1e-5
 
 
-def test_seal_table_and_balanced_books(world):
+def test_order_duplicates_and_batches_do_not_change_a_score(world, tmp_path):
     folder, contig = world
     table = variant_table(contig)
-    table.loc[1, "gene_id"] = "G9"
-    table.loc[2, ["ref", "alt"]] = [contig[2732:2834], contig[2732]]
-    files = run(folder, table)
-    header, *lines = files["effects.tsv"].read_text().splitlines()
-    assert header.split("\t") == [
-        "chrom",
-        "pos",
-        "ref",
-        "alt",
-        "gene_strand",
-        "gene_id",
-        "dist_to_tss",
-        "reference_genome_match",
-        "Liver",
-        "Brain",
-    ]
-    assert lines[0].split("\t")[:8] == ["chr1", "2500", contig[2499], "T", "+", "G1", "0", "True"]
-    assert all(len(value.split(".")[1]) == 5 for line in lines for value in line.split("\t")[8:])
-    ledger = read_ledger(files["rejects.tsv"])
-    assert ledger[["record", "code"]].to_numpy().tolist() == [[2, "no_tss_profile"], [3, "allele_exceeds_window"]]
-    assert len(pd.read_parquet(files["effects.parquet"])) == len(lines) == 5
-
-
-def test_order_duplicates_and_batches_do_not_change_a_score(world):
-    folder, contig = world
-    table = variant_table(contig)
-    first = pd.read_parquet(run(folder, table)["effects.parquet"]).set_index("record")
+    first = scores(run(folder, table, tmp_path)).set_index("record")
     doubled = pd.concat([table.iloc[::-1], table.assign(allele=2)], ignore_index=True)
-    second = pd.read_parquet(run(folder, doubled, engine=EngineSettings(batch_size=5))["effects.parquet"]).set_index(
-        "record"
-    )
+    second = scores(run(folder, doubled, tmp_path, engine=EngineSettings(batch_size=5))).set_index("record")
+    assert len(second) == 2 * len(first)
     for context in ("Liver", "Brain"):
         assert (second[context] - first[context].reindex(second.index)).abs().max() < 1e-6
 
 
-def test_swapped_alleles_negate_the_score_of_a_substitution(world):
+def test_an_allele_with_several_genes_is_predicted_once(world, monkeypatch):
+    """The engine gets each allele once, in the order of the places; the rows keep theirs."""
+    folder, contig = world
+    monkeypatch.setattr(module, "ALLELES", 3)
+    monkeypatch.setattr(module, "ROWS", 2)
+    chromatin, model = load_model(folder / "chromatin"), load_model(folder / "model")
+    table = variant_table(contig)
+    other = table.assign(gene_id="G2", gene_strand="-", dist_to_tss=table.pos - 3400)
+    both = pd.concat([table, other, table], ignore_index=True)
+    with Genome(folder / "genome.fa") as genome:
+        scorer = Scorer(genome, read_profiles(folder / "profiles.h5"), chromatin, model, SHIFTS, ENGINE)
+        alone = [scorer.score(each).expression for each in (table, other, table)]
+        seen, predict = [], scorer.windows.predict
+        monkeypatch.setattr(
+            scorer.windows, "predict", lambda alleles, *rest: seen.append(alleles) or predict(alleles, *rest)
+        )
+        together = scorer.score(both)
+    assert [len(alleles) for alleles in seen] == [3, 3, 1]
+    assert pd.concat(seen)["pos"].tolist() == sorted(table.pos)
+    np.testing.assert_allclose(together.expression, np.concatenate(alone), atol=1e-7)
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+
+
+def test_swapped_alleles_negate_the_score_of_a_substitution(world, tmp_path):
     folder, contig = world
     table = variant_table(contig).iloc[:2]
-    forward = pd.read_parquet(run(folder, table)["effects.parquet"])
-    swapped = pd.read_parquet(run(folder, table.rename(columns={"ref": "alt", "alt": "ref"}))["effects.parquet"])
+    forward = scores(run(folder, table, tmp_path))
+    swapped = scores(run(folder, table.rename(columns={"ref": "alt", "alt": "ref"}), tmp_path))
     np.testing.assert_allclose(forward.Liver, -swapped.Liver, atol=1e-6)
 
 
-def test_effects_of_exchanged_alleles_go_from_the_ref_of_the_file(world):
+def test_effects_of_exchanged_alleles_go_from_the_ref_of_the_file(world, tmp_path):
     folder, contig = world
     table = variant_table(contig)
-    whole = pd.read_parquet(run(folder, table.assign(swapped=False))["effects.parquet"])
-    tracks = pd.read_parquet(folder / "chromatin.parquet")
+    whole = scores(run(folder, table.assign(swapped=False), tmp_path))
+    tracks = pd.read_parquet(tmp_path / "chromatin_effects.parquet")
     table["swapped"] = np.arange(len(table)) % 2 == 1
-    mixed = pd.read_parquet(run(folder, table)["effects.parquet"])
+    mixed = scores(run(folder, table, tmp_path))
     sign = np.where(table["swapped"], -1, 1)
     for context in ("Liver", "Brain"):
         np.testing.assert_array_equal(mixed[context], sign * whole[context])
-    changed = pd.read_parquet(folder / "chromatin.parquet")
+    changed = pd.read_parquet(tmp_path / "chromatin_effects.parquet")
     np.testing.assert_array_equal(changed.iloc[:, 2:], tracks.iloc[:, 2:].mul(sign, axis=0))
     assert np.abs(whole["Liver"]).max() > 0
 
 
-def test_scores_stand_in_the_order_of_the_file(world):
+@pytest.mark.parametrize(("lost", "code"), [(100, ""), (101, "x"), (102, "x"), (103, "x")])
+def test_at_most_100_bases_may_be_lost(world, lost, code):
     folder, contig = world
-    files = run(folder, variant_table(contig).iloc[::-1])
-    assert pd.read_parquet(files["effects.parquet"])["record"].is_monotonic_increasing
+    table = table_of(contig, [(2450, contig[2449 : 2450 + lost], contig[2449])])
+    reasons = rejection_reasons(table, read_profiles(folder / "profiles.h5"), 400, [-100, 0, 100])
+    assert reasons.tolist() == ["allele_exceeds_window" if code else ""]
 
 
-def test_no_variants_give_tables_with_headers(world):
+# --- the command ------------------------------------------------------------------------------------------------------
+def test_seal_table_and_balanced_books(world, tmp_path):
     folder, contig = world
-    files = run(folder, variant_table(contig).iloc[:0])
-    assert len(pd.read_parquet(files["effects.parquet"])) == 0
-    assert len(files["effects.tsv"].read_text().splitlines()) == 1
-    assert len(read_ledger(files["rejects.tsv"])) == 0
+    table = variant_table(contig)
+    table.loc[1, "gene_id"] = "G9"
+    table.loc[2, ["ref", "alt"]] = [contig[2732:2834], contig[2732]]
+    run(folder, table, tmp_path)
+    header, *lines = (tmp_path / "effects.tsv").read_text().splitlines()
+    assert header.split("\t") == [*assigned.SEAL_COLUMNS, "Liver", "Brain"]
+    assert lines[0].split("\t")[:8] == ["chr1", "2500", contig[2499], "T", "+", "G1", "0", "True"]
+    assert all(len(value.split(".")[1]) == 5 for line in lines for value in line.split("\t")[8:])
+    ledger = read_ledger(tmp_path / "rejects.tsv")
+    assert ledger[["record", "code"]].to_numpy().tolist() == [[2, "no_tss_profile"], [3, "allele_exceeds_window"]]
+    assert len(scores(tmp_path)) == len(lines) == 5
+    alleles = read_json(receipt_path(tmp_path / "effects.parquet"))["identity"]["alleles"]
+    assert alleles == {
+        "in": 7,
+        "kept": 5,
+        "rejected": 2,
+        "reasons": {"allele_exceeds_window": 1, "no_tss_profile": 1},
+    }
 
 
-def test_shift_beyond_the_window_is_refused(world):
+def test_an_allele_that_one_of_its_genes_scores_is_not_rejected(world, tmp_path):
+    folder, contig = world
+    table = variant_table(contig)
+    both = pd.concat([table, table.assign(gene_id="G9")], ignore_index=True)
+    run(folder, both, tmp_path)
+    assert len(scores(tmp_path)) == len(table)
+    assert len(read_ledger(tmp_path / "rejects.tsv")) == 0
+    tracks = pd.read_parquet(tmp_path / "chromatin_effects.parquet")
+    assert tracks["record"].tolist() == table["record"].tolist()
+
+
+def test_scores_stand_in_the_order_of_the_file(world, tmp_path):
+    folder, contig = world
+    assert scores(run(folder, variant_table(contig).iloc[::-1], tmp_path))["record"].tolist() == list(range(1, 8))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_blocks_do_not_change_the_files(world, tmp_path, monkeypatch, block):
+    folder, contig = world
+    table = variant_table(contig)
+    other = np.where(table.gene_id == "G1", "G2", "G1")
+    strand = np.where(table.gene_id == "G1", "-", "+")
+    distance = table.pos - np.where(table.gene_id == "G1", 3400, 2500)
+    table = pd.concat([table, table.assign(gene_id=other, gene_strand=strand, dist_to_tss=distance)])
+    engine = EngineSettings(batch_size=1, path="plain")
+    whole = run(folder, table, tmp_path / "whole", engine=engine)
+    monkeypatch.setattr(module, "BLOCK", block)
+    table.sample(frac=1, random_state=1).to_parquet(folder / "groups.parquet", row_group_size=3)
+    parts = run(folder, table, tmp_path / "parts", engine=engine, variants=folder / "groups.parquet")
+    keys = ["record", "gene_id"]
+    pd.testing.assert_frame_equal(
+        scores(parts).sort_values(keys, ignore_index=True),
+        scores(whole).sort_values(keys, ignore_index=True),
+        rtol=0,
+        atol=1e-6,
+    )
+    assert (parts / "rejects.tsv").read_bytes() == (whole / "rejects.tsv").read_bytes()
+    tracks = pd.read_parquet(parts / "chromatin_effects.parquet")
+    pd.testing.assert_frame_equal(tracks, pd.read_parquet(whole / "chromatin_effects.parquet"), rtol=0, atol=1e-6)
+
+
+def test_a_tsv_gives_what_its_parquet_gives(world, tmp_path):
+    folder, contig = world
+    table = variant_table(contig).assign(name=["NA", *"bcdefg"], reference_genome_match=pd.NA)
+    table.to_csv(folder / "variants.tsv", sep="\t", index=False)
+    text = run(folder, table, tmp_path / "text", variants=folder / "variants.tsv")
+    binary = run(folder, table.astype({"reference_genome_match": "boolean"}), tmp_path / "binary")
+    assert (text / "effects.tsv").read_bytes() == (binary / "effects.tsv").read_bytes()
+    assert (text / "best.tsv").read_bytes() == (binary / "best.tsv").read_bytes()
+    assert scores(text)["name"].iloc[0] == "NA"
+
+
+def test_the_same_run_gives_the_same_bytes(world, tmp_path):
+    folder, contig = world
+    first, second = (run(folder, variant_table(contig), tmp_path / name) for name in "ab")
+    for name in ("effects.parquet", "effects.tsv", "effects.vcf.gz", "effects.vcf.gz.csi", "best.tsv", "contexts.tsv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_no_variants_give_tables_with_headers(world, tmp_path):
+    folder, contig = world
+    run(folder, variant_table(contig).iloc[:0], tmp_path)
+    assert len(scores(tmp_path)) == 0
+    assert len((tmp_path / "effects.tsv").read_text().splitlines()) == 1
+    assert (tmp_path / "best.tsv").read_text().splitlines() == ["\t".join(outputs.BEST_COLUMNS)]
+    assert len(read_ledger(tmp_path / "rejects.tsv")) == 0
+
+
+def test_matches_that_nobody_looked_at_are_looked_up(world, tmp_path):
+    folder, contig = world
+    wrong = "ACGT".replace(contig[2449], "")
+    table = table_of(contig, [(2450, contig[2449], wrong[0]), (2450, wrong[0], wrong[1]), (2600, contig[2599], "N")])
+    table["alt"] = table["alt"].replace("N", "ACGT".replace(contig[2599], "")[0])
+    table["reference_genome_match"] = pd.array([pd.NA, pd.NA, False], dtype="boolean")
+    assert scores(run(folder, table, tmp_path))["reference_genome_match"].tolist() == [True, False, False]
+    compat = SHIFTS.model_copy(update={"compat": "seal"})
+    again = scores(run(folder, table, tmp_path, settings=compat))
+    assert again["reference_genome_match"].tolist() == [True, False, True]
+    assert [line.split("\t")[7] for line in (tmp_path / "effects.tsv").read_text().splitlines()[1:]] == [
+        "True",
+        "False",
+        "True",
+    ]
+
+
+def test_the_mode_haplotype_is_another_scorer(world, tmp_path, monkeypatch):
+    folder, contig = world
+    from cisweave.seal import haplotype
+
+    class Fixed:
+        def __init__(self, *settings):
+            pass
+
+        def score(self, variants):
+            rows = len(variants)
+            return module.VariantEffects(np.full((rows, 2), 0.25, np.float32), np.full((rows, 3), 0.5, np.float32))
+
+    monkeypatch.setattr(haplotype, "AloneScorer", Fixed)
+    table = table_of(contig, [(2450, contig[2449], contig[2449] + "A" * 150)])
+    run(folder, table, tmp_path, settings=PredictSettings(mode="haplotype"))
+    assert scores(tmp_path)["Liver"].tolist() == [0.25]
+    run(folder, table, tmp_path)
+    assert read_ledger(tmp_path / "rejects.tsv")["code"].tolist() == ["allele_exceeds_window"]
+
+
+def test_the_published_mode_is_not_the_haplotypes():
+    with pytest.raises(ValueError, match="compat: seal goes with mode: seal"):
+        PredictSettings(mode="haplotype", compat="seal")
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+def test_shift_beyond_the_window_is_refused(world, tmp_path):
     folder, contig = world
     with pytest.raises(CisweaveError, match=r"seal\.predict\.max_shift is 800, but a 400-bp window"):
-        run(folder, variant_table(contig), settings=PredictSettings())
+        run(folder, variant_table(contig), tmp_path, settings=PredictSettings())
 
 
 def test_scores_that_are_not_numbers_are_refused(world, tmp_path):
     folder, contig = world
     loaded = load_model(folder / "model")
-    loaded.module.layers[2].bias.data[:] = float("nan")
-    save_model(tmp_path / "broken", loaded.module, loaded.spec, {}, pd.DataFrame({"epoch": [0]}))
+    loaded.module.layers[2].weight.data[:] = float("nan")
+    save_model(tmp_path / "broken", loaded.module, loaded.spec, {}, HISTORY)
     with pytest.raises(CisweaveError, match="not finite, the first at chr1:2500"):
-        run(folder, variant_table(contig), model=tmp_path / "broken", out=tmp_path / "effects.parquet")
-    assert not (tmp_path / "effects.parquet").exists()
+        run(folder, variant_table(contig), tmp_path / "out", model=tmp_path / "broken")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_profiles_of_another_model_are_refused(world, tmp_path):
     folder, contig = world
     loaded = load_model(folder / "chromatin")
     loaded.module.head[-1].bias.data += 1
-    save_model(tmp_path / "other", loaded.module, loaded.spec, {}, pd.DataFrame({"epoch": [0]}))
+    save_model(tmp_path / "other", loaded.module, loaded.spec, {}, HISTORY)
     with pytest.raises(CisweaveError, match="made with another chromatin model; build them again"):
-        run(folder, variant_table(contig), chromatin=tmp_path / "other")
+        run(folder, variant_table(contig), tmp_path, chromatin=tmp_path / "other")
 
 
-def test_swapped_models_are_refused(world):
+def test_swapped_models_are_refused(world, tmp_path):
     folder, contig = world
     with pytest.raises(CisweaveError, match="a model of kind expression is needed here, this is beluga"):
-        run(folder, variant_table(contig), model=folder / "chromatin")
+        run(folder, variant_table(contig), tmp_path, model=folder / "chromatin")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [(["pos", "Brain"], "context pos is the name of a column"), (["a", "a"], "context a stands")]
+)
+def test_contexts_that_cannot_be_columns_are_refused(world, tmp_path, names, message):
+    folder, contig = world
+    loaded = load_model(folder / "model")
+    spec = ModelSpec("expression", loaded.spec.hyperparameters, names)
+    save_model(tmp_path / "named", loaded.module, spec, {}, HISTORY)
+    with pytest.raises(CisweaveError, match=message):
+        run(folder, variant_table(contig), tmp_path, model=tmp_path / "named")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gene_strand": "."}, r"record 1 has gene_strand '\.'; it must be \+ or -"),
+        ({"pos": "x"}, "column pos does not hold int64 throughout"),
+        ({"record": 0}, "record is 0; it must be a whole number from 1"),
+        ({"record": 1}, "record 1, allele 1 stands there twice with gene G1"),
+        ({"swapped": "x"}, "column swapped must hold True or False, not 'x'"),
+    ],
+)
+def test_tables_that_are_no_variants_with_genes(world, tmp_path, change, message):
+    folder, contig = world
+    with pytest.raises(CisweaveError, match=message):
+        run(folder, variant_table(contig).assign(**change), tmp_path)
+
+
+def test_columns_that_are_not_there_are_named(world, tmp_path):
+    folder, contig = world
+    with pytest.raises(CisweaveError, match=r"variants\.parquet: column\(s\) dist_to_tss missing"):
+        run(folder, variant_table(contig).drop(columns="dist_to_tss"), tmp_path)
+
+
+def test_another_fasta_is_told(world, tmp_path, caplog):
+    folder, contig = world
+    (tmp_path / "other.fa").write_text(f">chr1\n{contig[:-1]}A\n")
+    run(folder, variant_table(contig), tmp_path, fasta=tmp_path / "other.fa", views=views(tmp_path))
+    assert "were not made with this very FASTA" in caplog.text
+
+
+def test_the_receipt_says_how(world, tmp_path):
+    folder, contig = world
+    run(folder, variant_table(contig), tmp_path)
+    identity = json.loads(receipt_path(tmp_path / "effects.parquet").read_text())["identity"]
+    assert identity["part"] == "1/1"
+    assert identity["settings"]["max_shift"] == 100
+    assert identity["settings"]["engine"]["batch_size"] == 3
+    assert {path.rsplit("/", 1)[1] for path in identity["inputs"]} == {
+        *("variants.parquet", "genome.fa", "profiles.h5", "weights.safetensors", "model.yaml")
+    }

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from cisweave.config import ProfileSettings
-from cisweave.seal.spatial import basis_weights, bin_centres, bin_of_distance, replace_bin, spatial_features
+from cisweave.seal.spatial import (
+    basis_weights,
+    bin_centres,
+    bin_of_distance,
+    replace_bin,
+    spatial_features,
+    weighted_profiles,
+)
 
 DECAY = ProfileSettings().decay
 
@@ -12,6 +19,20 @@ DECAY = ProfileSettings().decay
 def test_bin_centres():
     centres = bin_centres()
     assert (centres[0], centres[99], centres[100], centres[-1]) == (-19900, -100, 100, 19900)
+
+
+def test_places_at_the_edges_of_the_bins():
+    for grid in ("edge", "edge-weights"):
+        edges = bin_centres(grid=grid)
+        assert (edges[0], edges[99], edges[100], edges[-1]) == (-20000, -200, 0, 19800)
+    assert bin_centres(4, 7).tolist() == [-11, -4, 3, 10]
+
+
+def test_features_weighted_at_the_edges():
+    profile = np.random.default_rng(0).random((200, 3))
+    expected = plain_features(profile, bin_centres() - 100)
+    np.testing.assert_allclose(spatial_features(profile[None], DECAY, grid="edge")[0], expected, rtol=1e-6)
+    assert spatial_features(profile[None], DECAY).dtype == np.float32
 
 
 def test_published_row_sums_and_maxima_of_the_basis():
@@ -72,6 +93,18 @@ def test_closed_form_equals_replacing_row_and_place(distance):
     replaced = profile.copy()
     replaced[index], centres[index] = row, distance
     closed = replace_bin(
-        spatial_features(profile[None], DECAY), profile[None, index], row[None], np.array([distance]), DECAY
+        weighted_profiles(profile[None], DECAY), profile[None, index], row[None], np.array([distance]), DECAY
     )
-    np.testing.assert_allclose(closed[0], plain_features(replaced, centres), rtol=2e-6)
+    np.testing.assert_allclose(closed[0], plain_features(replaced, centres), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("distance", [-20800, -733, -200, 0, 1, 12345, 20800])
+def test_two_alleles_differ_by_the_weights_times_their_difference(distance):
+    random = np.random.default_rng(abs(distance))
+    profile, alleles = random.random((200, 3)), random.random((2, 3))
+    index, place = bin_of_distance(np.array([distance])), np.array([distance])
+    features = weighted_profiles(profile[None], DECAY)
+    reference, alternative = (replace_bin(features, profile[index], row[None], place, DECAY) for row in alleles)
+    expected = np.outer(basis_weights(place, DECAY), alleles[1] - alleles[0]).ravel()
+    np.testing.assert_allclose((alternative - reference)[0], expected, atol=1e-12)
+    assert np.count_nonzero(basis_weights(place, DECAY)) == (10 if distance == 0 else 5)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from cisweave.config import AnnotationSettings, AttributionSettings, CallingSettings, LociSettings, MotifDatabase
+from cisweave.core.kernels import prepare_numba
 from cisweave.models import folders
-from cisweave.seqlets.kernels import prepare_numba
 from tests.seqlets.toy import World, build_world
 
 prepare_numba()

@@ -204,7 +204,7 @@ def test_fewer_motifs_than_ranks(jaspar: list[Motif], caplog: pytest.LogCaptureF
 def test_numba_gets_a_persistent_cache_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
-    from cisweave.seqlets.kernels import prepare_numba
+    from cisweave.core.kernels import prepare_numba
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", "kept")
     prepare_numba()

@@ -59,6 +59,7 @@ def test_values_are_tangermemes_and_complete(codes: np.ndarray) -> None:
         np.testing.assert_allclose(found.hypothetical[item], expected[0].numpy(), atol=1e-6)
     np.testing.assert_allclose(found.projected.sum(axis=1), deltas.pred - deltas.pred_ref_mean, atol=1e-5)
     assert (deltas.delta_rel < 1e-5).all()
+    assert not any(module.training for module in model.modules())
 
 
 def test_trap_7_projected_is_hypothetical_at_the_base_that_is_there(codes: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -50,8 +51,15 @@ def libraries(trees: list[ast.AST]) -> set[str]:
             path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
             if str(path) not in seen and path.is_file():
                 seen.add(str(path))
-                waiting += imports(ast.parse(path.read_text()))
+                waiting += imports(outside_verbs(ast.parse(path.read_text()), path))
     return found - set(sys.stdlib_module_names)
+
+
+def outside_verbs(module: ast.Module, path: Path) -> ast.Module:
+    """What importing a file of the command line runs: not the verbs, which import when they are called."""
+    if SOURCE / "cisweave/cli" not in path.parents:
+        return module
+    return ast.Module([node for node in module.body if not isinstance(node, ast.FunctionDef)], [])
 
 
 def needed(rule: str) -> set[str]:
@@ -60,9 +68,11 @@ def needed(rule: str) -> set[str]:
     script = ROOT / f"scripts/{rule}.py"
     if script.is_file():
         return libraries([ast.parse(script.read_text())])
-    tree = ast.parse((SOURCE / f"cisweave/cli/{room}.py").read_text())
-    verbs = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    others = [node for node in tree.body if node not in verbs]
+    place = SOURCE / "cisweave/cli" / room  # a room with many verbs is a package
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    nodes = [node for path in files for node in ast.parse(path.read_text()).body]
+    verbs = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    others = [node for node in nodes if node not in verbs]
     verbs = [node for node in verbs if node.name == (verb or room)]
     assert len(verbs) == 1, rule
     main = ast.parse((SOURCE / "cisweave/__main__.py").read_text())

@@ -22,6 +22,11 @@ AFTER_FINETUNING = {
     "seal_finetune",
     "seal_evaluate",
     "seal_predict",
+    "seal_gather",
+    "seal_interpret",
+    "seal_attribute",
+    "seal_saturate",
+    "seal_figures",
     "genome_ledger",
     "genome_figures",
     "genome_extract",
@@ -30,6 +35,17 @@ AFTER_FINETUNING = {
     "seqlets_call",
     *ANNOTATION,
 }
+IN_SETS = {
+    "seal_finetune",
+    "seal_evaluate",
+    "seal_predict",
+    "seal_gather",
+    "seal_interpret",
+    "seal_attribute",
+    "seal_saturate",
+    "genome_ledger",
+}
+"""Rules that run once for each context set."""
 
 
 def test_finished_run_has_nothing_to_do(finished: Folder) -> None:
@@ -70,7 +86,8 @@ def test_added_context_reruns_its_set_and_what_follows(tmp_path: Path) -> None:
     done = folder.dry_run()
     assert done.rules() == AFTER_FINETUNING
     in_sets = {(job["rule"], job["wildcards"]["context_set"]) for job in done.jobs if "context_set" in job["wildcards"]}
-    assert in_sets == {(rule, "cell") for rule in ("seal_finetune", "seal_evaluate", "seal_predict", "genome_ledger")}
+    assert {context_set for _, context_set in in_sets} == {"cell"}
+    assert {rule for rule, _ in in_sets} == {rule for rule in AFTER_FINETUNING if rule in IN_SETS}
     command = done.job("seal_finetune", context_set="cell")["command"]
     assert "--contexts excitatory_neuron,astrocyte,microglia " in command
 
@@ -85,6 +102,22 @@ def test_less_contexts_rerun_one_set_and_what_follows(finished: Folder) -> None:
 def test_another_device_trains_nothing_again(finished: Folder) -> None:
     done = finished.dry_run("--config", "device=cpu")
     assert done.rules() == {"report_html", "report_check"}  # the page shows the configuration
+
+
+def test_a_grid_trains_every_combination_and_chooses(finished: Folder) -> None:
+    grid = "  grid: {hidden: [32, 64], pretrain: {l2: [0.0, 0.001]}, finetune: {learning_rate: [0.01, 0.001]}}\n"
+    finished.edit("config/demo.yaml", "  shards:", f"{grid}  shards:")
+    done = finished.dry_run()
+    assert done.status == 0, done.text
+    assert not done.rules() & {"seal_train_chromatin", "seal_profile_tss", "simulate"}
+    tried = [job for job in done.jobs if job["rule"] == "seal_pretrain"]
+    assert len(tried) == 4
+    assert len({job["command"] for job in tried}) == 4
+    assert len([job for job in done.jobs if job["rule"] == "seal_finetune"]) == 2 * 2
+    chosen = [job for job in done.jobs if job["rule"] == "seal_select"]
+    assert {job["wildcards"]["chosen"] for job in chosen} == {"pretrained/best", "tissue/best", "cell/best"}
+    first = next(job for job in chosen if job["wildcards"]["chosen"] == "pretrained/best")
+    assert first["command"].count("--candidate ") == 4
 
 
 def test_settings_rerun_the_rules_that_read_them(finished: Folder) -> None:

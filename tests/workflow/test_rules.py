@@ -14,8 +14,9 @@ import pytest
 import typer
 
 from cisweave.cli import build
-from cisweave.genome.figures import FIGURES, TABLES
+from cisweave.genome import figures as genome_figures
 from cisweave.genome.resources.catalogue import COLUMNS
+from cisweave.seal import figures as seal_figures
 from tests.workflow.snake import ROOT, Done, Folder
 
 GPU_RULES = {
@@ -24,9 +25,13 @@ GPU_RULES = {
     "seal_pretrain",
     "seal_finetune",
     "seal_predict",
+    "seal_interpret",
+    "seal_attribute",
+    "seal_saturate",
+    "seal_haplotype",
     "seqlets_attribute",
 }
-SCRIPTS = {"genome_figures", "seqlets_logos"}
+SCRIPTS = {"genome_figures", "seal_figures", "seqlets_logos"}
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
 
@@ -100,13 +105,15 @@ def test_demo_all_makes_every_figure() -> None:
 
 
 def test_program_and_rule_name_the_same_figures(plan: Done) -> None:
-    names = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")} | {f"{name}.tsv" for name in TABLES}
-    written = plan.job("genome_figures")["output"]
-    assert sorted(written) == sorted(f"results/demo/genome/figures/{name}" for name in names)
+    for room, module in (("genome", genome_figures), ("seal", seal_figures)):
+        names = {f"{name}.{kind}" for name in module.FIGURES for kind in ("png", "svg")}
+        names |= {f"{name}.tsv" for name in module.TABLES}
+        written = plan.job(f"{room}_figures")["output"]
+        assert sorted(written) == sorted(f"results/demo/{room}/figures/{name}" for name in names)
 
 
 def test_every_rule_is_part_of_the_demo(plan: Done) -> None:
-    assert plan.rules() == set(blocks()) - {"genome_fetch"}
+    assert plan.rules() == set(blocks()) - {"genome_fetch", "seal_select", "seal_haplotype"}
 
 
 def test_rule_command_log_and_benchmark_share_a_name(plan: Done) -> None:
@@ -177,7 +184,7 @@ def test_cpu_configuration_asks_for_no_gpu(new_folder: Folder) -> None:
 def test_several_devices_ask_for_several_gpus(new_folder: Folder) -> None:
     done = new_folder.dry_run("--config", "training={trainer: {devices: 4}}", profile="slurm")
     assert done.job("seal_train_chromatin")["resources"]["gpu"] == 4
-    assert done.job("seal_predict", context_set="cell")["resources"]["gpu"] == 1
+    assert done.job("seal_predict", context_set="cell", part="1")["resources"]["gpu"] == 1
 
 
 def test_workflow_can_be_a_module_of_another(tmp_path: Path) -> None:
@@ -258,7 +265,8 @@ def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) 
         "genome_closest_tss",
         "genome_ledger",
     }
-    left_out |= {"genome_figures", "seal_finetune", "seal_predict", "report_truth", "report_check"}
+    left_out |= {"genome_figures", "seal_finetune", "seal_select", "seal_predict", "seal_gather", "seal_interpret"}
+    left_out |= {"seal_attribute", "seal_saturate", "seal_haplotype", "report_truth", "report_check"}
     assert done.rules() == set(blocks()) - left_out
     assert "results/own/report.html" in done.job("report_html")["output"]
     assert "--genome-figures" not in done.job("report_html")["command"]

@@ -31,7 +31,21 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of PyTorch
 Fasta = Annotated[Path, typer.Option(help="Genome FASTA, plain or bgzip; .fai is made when absent.")]
 
 
-OUTPUTS = ("out", "tsv", "metrics", "qc", "summary", "rejects", "chromatin_effects")
+OUTPUTS = (
+    "out",
+    "tsv",
+    "metrics",
+    "qc",
+    "summary",
+    "rejects",
+    "chromatin_effects",
+    "features_out",
+    "annotated_vcf",
+    "best",
+    "contexts_table",
+    "performance",
+    "bigwig",
+)
 """Options that name one file to write, whatever the verb; given as a list, the same names are inputs."""
 
 

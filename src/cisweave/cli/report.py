@@ -112,6 +112,9 @@ def html(
     genome_figures: Annotated[
         Path | None, typer.Option(help="Folder of the genome room's figures and tables (rule genome_figures).")
     ] = None,
+    seal_figures: Annotated[
+        Path | None, typer.Option(help="Folder of the seal room's figures and tables (rule seal_figures).")
+    ] = None,
     qc: Annotated[Path | None, typer.Option(help="Quality of the attributions (TSV).")] = None,
     annotated: Annotated[Many, typer.Option(help="Annotated seqlets (Parquet); once per motif database.")] = None,
     motif_effects: Annotated[Many, typer.Option(help="Motif effects (TSV); once per motif database.")] = None,
@@ -138,6 +141,7 @@ def html(
         effects=effects or [],
         ledgers=ledger or [],
         genome=genome_figures,
+        seal=seal_figures,
         qc=qc,
         annotated=annotated or [],
         motif_effects=motif_effects or [],

@@ -15,6 +15,8 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, is_gzipped, read_text
 
 T = TypeVar("T")
+MODEL = "model.yaml"
+"""The file that says a model folder is whole."""
 
 #: Input files that are read as settings, not as inputs of a rule: no rule fetches them.
 READ_AS_SETTINGS = {"genome.variants.aliases", "genome.fetch.catalogue"}
@@ -51,10 +53,11 @@ def check_run(
     """
     problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
     problems += unknown_contigs(config, made) + awkward_paths(config) + list(found)
-    contexts = gather(problems, read_contexts, config.seal.contexts) or {}
+    contexts = gather(problems, read_contexts, config.seal.contexts) if config.seal.contexts else None
+    contexts = contexts or {}
     databases = gather(problems, read_databases, config.seqlets.databases) or {}
     problems += wrong_contexts(config, contexts, made, columns or {})
-    if config.seal.tracks not in made and config.seal.tracks.is_file():
+    if config.seal.imported.chromatin is None and config.seal.tracks not in made and config.seal.tracks.is_file():
         tracks = gather(problems, read_tracks, config.seal.tracks) or {}
         problems += missing_files({f"{config.seal.tracks}: {name}": path for name, path in tracks.items()}, made)
     motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}
@@ -72,7 +75,18 @@ def input_files(config: Config) -> dict[str, Path]:
     }
     files["genome.variants.aliases"] = genome.variants.aliases
     files["genome.fetch.catalogue"] = genome.fetch.catalogue
-    files["seal.tracks"] = config.seal.tracks
+    seal = config.seal
+    if seal.imported.chromatin is None:
+        files["seal.tracks"] = seal.tracks
+    else:
+        files["seal.imported.chromatin"] = seal.imported.chromatin / MODEL
+    files["seal.imported.profiles"] = seal.imported.profiles
+    files["seal.phased"] = seal.phased
+    if seal.imported.pretrained is not None:
+        files["seal.imported.pretrained"] = seal.imported.pretrained / MODEL
+    files |= {f"seal.imported.models.{name}": folder / MODEL for name, folder in seal.imported.models.items()}
+    files |= {f"seal.groups.{name}": path for name, path in seal.groups.items()}
+    files |= {f"seal.annotation.{name}": path for name, path in seal.annotation.items()}
     return {key: path for key, path in files.items() if path is not None}
 
 
@@ -152,7 +166,9 @@ def wrong_contexts(
 ) -> list[str]:
     """One line for each context set without a table and each context that is not a column of its table."""
     seal, problems = config.seal, []
-    if contexts and seal.general not in contexts:
+    if not contexts and seal.contexts is None and not seal.imported.models:
+        problems.append("seal.contexts: null goes with imported models only; write the table, or seal.imported.models")
+    if contexts and seal.general not in contexts and seal.imported.pretrained is None:
         problems.append(
             f'seal.general: "{seal.general}" is not a set of {seal.contexts}; {suggest("", list(contexts))}'
         )

@@ -10,19 +10,27 @@ from pydantic import Field, StringConstraints
 from cisweave.config.sections import (
     AnnotationSettings,
     AttributionSettings,
+    BaseAttributionSettings,
     CallingSettings,
     ChromatinSettings,
     ClosestSettings,
     EngineSettings,
+    ExplainSettings,
     ExpressionSettings,
     ExtractSettings,
     FetchSettings,
     GeneSettings,
+    GridSettings,
+    HaplotypeSettings,
+    ImportedModels,
+    InterpretSettings,
     LiftoverSettings,
     LociSettings,
     PredictSettings,
     ProfileSettings,
+    SaturateSettings,
     Section,
+    ShardSettings,
     SimulateSettings,
     TrainingSettings,
     TruthSettings,
@@ -61,17 +69,44 @@ class SealConfig(Section):
     """Chromatin, spatial features and expression."""
 
     tracks: Path = Field(Path("config/tracks.tsv"), description="Chromatin tracks: columns track, peaks (BED file).")
-    contexts: Path = Field(Path("config/contexts.tsv"), description="Contexts: columns set, context.")
+    contexts: Path | None = Field(
+        Path("config/contexts.tsv"),
+        description="Contexts to learn: columns set, context; null: imported models.",
+    )
     general: Name = Field("general", description="The context set that pre-trains.")
     expression: dict[Name, Path] = Field(
         default_factory=lambda: {"general": Path("resources/expression_general.tsv")},
         description="Expression table per context set: column gene_id, then linear-scale values per context.",
     )
+    imported: ImportedModels = Field(default_factory=ImportedModels, description="Ready-made models and stores.")
+    groups: dict[Name, Path] = Field(
+        default_factory=dict,
+        description="Groups of contexts per set (TSV: name, 1-based numbers of contexts), for the weights of genes.",
+    )
+    annotation: dict[Name, Path] = Field(
+        default_factory=dict, description="Names and stages of contexts per set (TSV, or Seal's workbook)."
+    )
+    shards: ShardSettings = Field(default_factory=ShardSettings, description="Jobs that large steps are cut into.")
     chromatin: ChromatinSettings = Field(default_factory=ChromatinSettings, description="The chromatin model.")
     profile: ProfileSettings = Field(default_factory=ProfileSettings, description="Profiles around each TSS.")
     model: ExpressionSettings = Field(default_factory=ExpressionSettings, description="The expression model.")
+    grid: GridSettings = Field(default_factory=GridSettings, description="Hyper-parameters of the model to try.")
     engine: EngineSettings = Field(default_factory=EngineSettings, description="How windows are computed.")
     predict: PredictSettings = Field(default_factory=PredictSettings, description="Variant effects.")
+    phased: Path | None = Field(
+        None, description="Phased genotypes (VCF on the modelled assembly): whole haplotypes are scored; null: none."
+    )
+    haplotype: HaplotypeSettings = Field(default_factory=HaplotypeSettings, description="Whole haplotypes.")
+    saturate: SaturateSettings = Field(
+        default_factory=SaturateSettings, description="Saturation mutagenesis of promoters, where genes are named."
+    )
+    explain: ExplainSettings = Field(default_factory=ExplainSettings, description="What a run explains.")
+    interpret: InterpretSettings = Field(
+        default_factory=InterpretSettings, description="Attribution of scores to chromatin tracks."
+    )
+    attribute: BaseAttributionSettings = Field(
+        default_factory=BaseAttributionSettings, description="Attribution of scores to bases."
+    )
 
 
 class SeqletsConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -261,6 +261,15 @@ class ProfileSettings(Section):
     bin_size: int = Field(200, ge=1, description="Bases from bin centre to bin centre.")
     decay: list[float] = Field([0.01, 0.02, 0.05, 0.1, 0.2], description="Decay constants per 200 bp.")
     dtype: Literal["float16", "float32"] = Field("float32", description="How the profiles are stored.")
+    grid: Literal["centred", "edge", "edge-weights"] = Field(
+        "centred",
+        description="Places of the features that models are trained on: the bins' centres (-19900 to +19900), windows "
+        "of their own at the bins' edges (-20000 to +19800, as ExPecto's features), or the bins' windows weighted as "
+        "if at the edges. The profiles, and all predictions, keep to the centres.",
+    )
+    precision: Literal["auto", "float32", "tf32"] = Field(
+        "auto", description="Arithmetic of the network; auto: float32 on a CPU, TF32 on a GPU."
+    )
 
     @model_validator(mode="after")
     def check_bins(self) -> ProfileSettings:
@@ -289,9 +298,49 @@ class ExpressionSettings(Section):
     finetune: PhaseSettings = Field(
         default_factory=lambda: PhaseSettings(learning_rate=1e-4, l2=1e-4), description="The specific phase."
     )
+    validation: Literal["chromosomes", "random"] = Field(
+        "chromosomes",
+        description="Genes for early stopping: those of valid_chromosomes, or a share drawn at random (neighbours and "
+        "paralogues of training genes are then among them).",
+    )
     valid_chromosomes: list[str] = Field(["chr7"], description="Contigs for early stopping.")
+    valid_share: float = Field(0.125, gt=0, lt=1, description="Share of genes drawn (validation: random).")
+    valid_seed: int = Field(0, ge=0, lt=2**32, description="Seed of that draw.")
     test_chromosomes: list[str] = Field(["chr8", "chr9"], description="Contigs never seen in training.")
     excluded_chromosomes: list[str] = Field(["chrX", "chrY"], description="Contigs whose genes are left out.")
+    gene_types: list[str] | None = Field(
+        None, description="Only genes of these types, as the gene annotation names them; null: all."
+    )
+    excluded_types: list[str] = Field(["rRNA"], description="Types of genes that are left out.")
+    bootstrap: int = Field(
+        500, ge=0, description="Resamples of the test genes behind the intervals of performance.tsv; 0: no intervals."
+    )
+    compat: Literal["seal"] | None = Field(
+        None,
+        description="seal: as the published Seal trains: validation at random, pseudocounts from all genes, seed 0, "
+        "and a training that was not stopped early goes on with its last epoch.",
+    )
+
+
+class PhaseGrid(Section):
+    """Values of a phase that are tried; an empty list stands for the one value of seal.model."""
+
+    learning_rate: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="Learning rates.")
+    l2: list[Annotated[float, Field(ge=0)]] = Field(default_factory=list, description="L2 penalties.")
+    gene_weight: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="Gene weights.")
+
+
+class GridSettings(Section):
+    """Hyper-parameters that are tried, every combination of a phase; the best by validation goes on."""
+
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(
+        default_factory=list, description="Units of the shared layer (chosen with the general phase)."
+    )
+    pretrain: PhaseGrid = Field(default_factory=PhaseGrid, description="The general phase.")
+    finetune: PhaseGrid = Field(default_factory=PhaseGrid, description="The specific phase.")
+    by: Literal["mse", "spearman"] = Field(
+        "mse", description="What decides on the validation genes: least mean squared error, or best median Spearman."
+    )
 
 
 class EngineSettings(Section):
@@ -307,10 +356,23 @@ class EngineSettings(Section):
 
 
 class PredictSettings(Section):
-    """Variant effects by the nine-window algorithm (Seal, Modules 1 to 3)."""
+    """Variant effects by shifted windows or whole haplotypes (Seal, Modules 1 to 3)."""
 
+    mode: Literal["seal", "haplotype"] = Field(
+        "seal",
+        description="seal: as published, each shifted window in the place of one bin, differences summed; haplotype: "
+        "all bins the variant touches are predicted again together.",
+    )
     max_shift: int = Field(800, ge=0, description="Largest shift of the window; must be a multiple of shift_step.")
     shift_step: int = Field(200, ge=1, description="Bases between windows.")
+    listed_contexts: int = Field(
+        5, ge=1, description="Contexts of the strongest effects that the annotated VCF lists per gene."
+    )
+    compat: Literal["seal"] | None = Field(
+        None,
+        description="seal: reference_genome_match compares REF with the genome anew, as the published Seal does "
+        "(otherwise it is what reading the variants found); mode must be seal.",
+    )
 
     @model_validator(mode="after")
     def check_shifts(self) -> PredictSettings:
@@ -318,6 +380,154 @@ class PredictSettings(Section):
         if self.max_shift % self.shift_step:
             raise ValueError(f"max_shift ({self.max_shift}) must be a multiple of shift_step ({self.shift_step})")
         return self
+
+    @model_validator(mode="after")
+    def check_compat(self) -> PredictSettings:
+        """The published algorithm is the nine windows."""
+        if self.compat and self.mode != "seal":
+            raise ValueError("compat: seal goes with mode: seal")
+        return self
+
+
+class SaturateSettings(Section):
+    """Saturation mutagenesis: every substitution around transcription start sites."""
+
+    genes: list[str] = Field(
+        default_factory=list, description="Genes whose promoters are saturated where the command names none."
+    )
+    upstream: int = Field(1000, ge=0, description="Bases before the TSS, as the gene is transcribed.")
+    downstream: int = Field(1000, ge=1, description="Bases from the TSS on, the TSS among them.")
+    deletions: bool = Field(False, description="Also delete every single base.")
+
+
+class ShardSettings(Section):
+    """How many jobs large steps are cut into; the results are the same."""
+
+    profiles: int = Field(1, ge=1, description="Jobs that predict the chromatin around TSS, each a stretch of genes.")
+    variants: int = Field(1, ge=1, description="Jobs per context set that score variants.")
+
+
+class ImportedModels(Section):
+    """Ready-made models and stores, used in place of training one's own."""
+
+    chromatin: Path | None = Field(None, description="Folder of a chromatin model; null: it is trained on seal.tracks.")
+    profiles: Path | None = Field(None, description="Store of TSS profiles; null: it is predicted.")
+    pretrained: Path | None = Field(None, description="Folder of a pre-trained expression model; null: it is trained.")
+    models: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Folder of a fine-tuned expression model per context set; its contexts are the model's outputs.",
+    )
+
+
+Method = Literal["saliency", "integratedGradients", "deeplift", "kernelShap", "gradientShap", "lime"]
+
+
+class ExplainSettings(Section):
+    """What a run explains beyond the scores; each is a job of its own per context set."""
+
+    tracks: list[Method] = Field(
+        default_factory=list, description="Methods that attribute the scores of variants to chromatin tracks."
+    )
+    bases: bool = Field(False, description="Attribute the strongest variants to single bases (seal.attribute).")
+
+
+class InterpretSettings(Section):
+    """Attribution of a variant's score to the chromatin tracks (Seal, section "Interpret")."""
+
+    method: Method = Field("deeplift", description="The method; kernalShap, as Seal spells it, is kernelShap.")
+    backend: Literal["native", "captum"] = Field(
+        "native", description="All contexts in one pass, or Captum, one context after the other (for comparison; slow)."
+    )
+    contexts: list[str] = Field(default_factory=list, description="Only these contexts; empty means all of the model.")
+    times_change: bool = Field(
+        True, description="saliency: gradient times change of the track, in units of the score; false: gradient alone."
+    )
+    steps: int | None = Field(
+        None, ge=1, description="integratedGradients: Gauss-Legendre steps (Captum's default is 50); null: exact."
+    )
+    samples: int | None = Field(
+        None,
+        ge=1,
+        description="gradientShap: draws on the path (null: 50); kernelShap and lime: coalitions of tracks "
+        "(null: twice the players and 2048 more).",
+    )
+    players: int | None = Field(
+        None,
+        ge=1,
+        description="kernelShap and lime: so many tracks, each variant's strongest by DeepLIFT, play for themselves, "
+        "the others together as one player; null: every track plays for itself.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of gradientShap, kernelShap and lime.")
+    top_tracks: int = Field(20, ge=1, description="Strongest tracks per variant and context in the TSV.")
+    top_variants: int | None = Field(
+        None,
+        ge=0,
+        description="Only the strongest variants, by the contexts' columns of a table of effects; null: all.",
+    )
+    batch_size: int = Field(16, ge=1, description="Variants attributed at a time.")
+    max_delta: float = Field(
+        1e-6, gt=0, description="Largest |sum of attributions - score| of deeplift, kernelShap and exact integration."
+    )
+    on_delta: Literal["warn", "fail"] = Field("warn", description="What happens where it is larger.")
+    outcome_id: int = Field(0, ge=0, description="Context (0-based) of the file in Seal's format.")
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def accept_spelling(cls, method: object) -> object:
+        """Seal writes kernalShap."""
+        return "kernelShap" if method == "kernalShap" else method
+
+
+class BaseAttributionSettings(Section):
+    """Attribution of predicted expression to single bases, through the expression model and the chromatin model."""
+
+    method: Literal["deeplift", "integratedGradients"] = Field(
+        "deeplift", description="DeepLIFT/SHAP (tangermeme) or integrated gradients (Captum), both against shuffles."
+    )
+    contexts: list[str] = Field(
+        default_factory=list, description="Contexts to explain; empty means the strongest of each variant or gene."
+    )
+    contexts_each: int = Field(
+        1, ge=1, description="Contexts per variant (largest |score|) or gene (highest prediction) where none is named."
+    )
+    top_variants: int | None = Field(
+        None,
+        ge=0,
+        description="Only the strongest variants, by the contexts' columns of a table of effects; null: all.",
+    )
+    reach: int | None = Field(
+        None, ge=0, description="Genes: bins with their centre so near to the TSS, in bases, are explained; null: all."
+    )
+    shuffles: int = Field(20, ge=1, description="Dinucleotide-shuffled references.")
+    steps: int = Field(50, ge=1, description="integratedGradients: Gauss-Legendre steps from reference to sequence.")
+    seed: int = Field(0, ge=0, description="Seed of the references.")
+    batch_size: int = Field(4, ge=1, description="Sequence-reference pairs at a time.")
+    max_relative_delta: float = Field(0.01, gt=0, description="Convergence delta over output difference that passes.")
+    on_delta: Literal["warn", "fail"] = Field("warn", description="What happens where it is larger.")
+
+
+class HaplotypeSettings(Section):
+    """Whole haplotypes: phased genotypes, or sequences of the user's own."""
+
+    unphased: Literal["error", "reject", "haplotype_1"] = Field(
+        "error",
+        description="A heterozygous genotype without phase: stop, leave its alleles out of that sample (they go to the "
+        "ledger), or take its first ALT for haplotype 1, a second one for haplotype 2.",
+    )
+    ref_policy: Literal["exclude", "error", "swap"] = Field(
+        "exclude",
+        description="A REF that is not the genome's: reject the allele, stop, or, where ALT is the genome's, take "
+        "those that carry REF as the carriers of the change.",
+    )
+    max_allele_length: int = Field(1000, ge=1, description="Longest REF or ALT that is put into a haplotype, in bases.")
+    reference_rows: bool = Field(
+        False, description="Also write the haplotypes that are the reference around a gene (all differences are 0)."
+    )
+    flanks: Literal["unknown", "genome"] = Field(
+        "unknown",
+        description="What stands around a sequence of one's own that is shorter than the bins: N, or the genome's "
+        "bases at the same distance from the TSS.",
+    )
 
 
 # --- seqlets ----------------------------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     START_OUTSIDE_EXONS = "start_outside_exons"
     NO_TSS_PROFILE = "no_tss_profile"
     ALLELE_EXCEEDS_WINDOW = "allele_exceeds_window"
+    OVERLAPPING_ALLELES = "overlapping_alleles"
+    UNPHASED = "unphased"
 
     @property
     def explanation(self) -> str:
@@ -94,4 +96,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.START_OUTSIDE_EXONS: "The start codon or the coding sequence does not lie within the exons.",
     Reason.NO_TSS_PROFILE: "The store of chromatin profiles has none for the gene.",
     Reason.ALLELE_EXCEEDS_WINDOW: "The allele does not lie whole inside every window, or loses more than 100 bases.",
+    Reason.OVERLAPPING_ALLELES: "The allele overlaps another one on the same haplotype.",
+    Reason.UNPHASED: "The genotype is heterozygous and not phased.",
 }

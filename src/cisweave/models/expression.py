@@ -39,6 +39,11 @@ class ExpressionNetwork(nn.Module):
         """The layer all contexts share."""
         return cast("nn.Linear", self.layers[0])
 
+    @property
+    def head(self) -> nn.Linear:
+        """The layer that gives the contexts."""
+        return cast("nn.Linear", self.layers[2])
+
     def freeze_shared_layer(self) -> None:
         """Keep the shared layer fixed, so that only the head learns (fine-tuning)."""
         self.shared.requires_grad_(False)

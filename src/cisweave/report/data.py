@@ -15,6 +15,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, read_json
 from cisweave.genome.figures import TABLES
 from cisweave.models.folders import HISTORY, METRICS, SPEC
+from cisweave.seal.figures import TABLES as SEAL_TABLES
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
 from cisweave.seqlets.loci import rank_variants
@@ -38,6 +39,8 @@ class ReportFiles:
         Per context set (the name of the folder a file stands in; of the folder above for a ``model`` folder).
     genome
         Folder of the genome room's figures and tables.
+    seal
+        Folder of the seal room's figures and tables.
     qc
         Quality of the attributions.
     annotated, motif_effects, logos
@@ -55,6 +58,7 @@ class ReportFiles:
     effects: Sequence[Path] = field(default_factory=list)
     ledgers: Sequence[Path] = field(default_factory=list)
     genome: Path | None = None
+    seal: Path | None = None
     qc: Path | None = None
     annotated: Sequence[Path] = field(default_factory=list)
     motif_effects: Sequence[Path] = field(default_factory=list)
@@ -74,7 +78,13 @@ class ReportFiles:
             for path in paths:
                 yield f"{name}, {path.parent.name}", path
         counts = None if self.genome is None else self.genome / "summary.tsv"
-        for name, single in (("allele counts", counts), ("attribution quality", self.qc), ("truth check", self.truth)):
+        performance = None if self.seal is None else self.seal / "performance.tsv"
+        for name, single in (
+            ("allele counts", counts),
+            ("performance", performance),
+            ("attribution quality", self.qc),
+            ("truth check", self.truth),
+        ):
             if single is not None:
                 yield name, single
 
@@ -90,7 +100,8 @@ class ReportFiles:
         single = [path for path in (self.qc, self.truth) if path is not None]
         many = (self.evaluations, self.effects, self.ledgers, self.annotated, self.motif_effects, self.logos)
         counts = [] if self.genome is None else [self.genome / f"{name}.tsv" for name in TABLES]
-        return [*models, *counts, *(path for paths in many for path in paths), *single]
+        tables = [] if self.seal is None else [self.seal / f"{name}.tsv" for name in SEAL_TABLES]
+        return [*models, *counts, *tables, *(path for paths in many for path in paths), *single]
 
 
 class ReportData:
@@ -168,6 +179,12 @@ class ReportData:
         """Tables of the genome room by name; none where its figures are not given."""
         folder = self.files.genome
         return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in TABLES}
+
+    @cached_property
+    def seal(self) -> dict[str, pd.DataFrame]:
+        """Tables of the seal room by name; none where its figures are not given."""
+        folder = self.files.seal
+        return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in SEAL_TABLES}
 
     @cached_property
     def logos(self) -> list[tuple[Path, dict[str, Any]]]:

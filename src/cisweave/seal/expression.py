@@ -6,7 +6,7 @@ Dimension legend
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,25 +15,55 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from cisweave.config import ExpressionSettings, TrainingSettings
-from cisweave.config.sections import PhaseSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import sha256, write_json
+from cisweave.core.files import write_json
 from cisweave.core.logs import get_logger
+from cisweave.genome.genes import read_genes
 from cisweave.models.expression import ExpressionNetwork
-from cisweave.models.folders import ModelSpec, load_model, save_model
+from cisweave.models.folders import WEIGHTS, ModelSpec, load_model
+from cisweave.seal.performance import long_table, performance_table, score_expression
+from cisweave.seal.phases import (
+    GENES,
+    SPLIT_SETTINGS,
+    PhaseName,
+    PhaseTask,
+    TrainedPhase,
+    run_phase,
+    split_predictions,
+    weighted_loss,
+)
 from cisweave.seal.profiles import ProfileStore, read_profiles
+from cisweave.seal.targets import gene_weights, pseudocount, read_expression, read_groups
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
-from cisweave.training.data import ArrayDataset, Batch
-from cisweave.training.loop import TrainedModule, fit
+
+__all__ = [
+    "ExpressionData",
+    "evaluate",
+    "finetune",
+    "gene_weights",
+    "long_table",
+    "prepare_expression",
+    "pretrain",
+    "pseudocount",
+    "read_expression",
+    "score_expression",
+    "split_genes",
+    "split_of",
+    "split_predictions",
+    "weighted_loss",
+]
 
 logger = get_logger(__name__)
 
 Split = Literal["train", "valid", "test", "excluded"]
-GENE_WEIGHT_QUANTILES = (0.10, 0.70)
+SEAL_SEED = 0
+"""The seed of the published program, before each phase."""
+VERSION = r"\.\d+$"
 
 
 @dataclass
@@ -68,166 +98,156 @@ class ExpressionData:
         return (self.genes.split == split).to_numpy()
 
 
-def read_expression(path: str | Path, contexts: Sequence[str]) -> pd.DataFrame:
-    """Read linear-scale expression of the given contexts, indexed by ``gene_id`` without its version."""
-    table = read_table(path, ["gene_id", *contexts], dtype={"gene_id": "str"})
-    table["gene_id"] = table.gene_id.str.replace(r"\.\d+$", "", regex=True)
-    repeated = table.gene_id[table.gene_id.duplicated()]
-    if len(repeated):
-        raise CisweaveError(f"gene {repeated.iloc[0]} stands twice; keep one row a gene", path=path)
-    repeated_contexts = [context for context in contexts if list(contexts).count(context) > 1]
-    if repeated_contexts or "gene_id" in contexts:
-        raise CisweaveError(
-            f"{(repeated_contexts or ['gene_id'])[0]!r} cannot be a context here; give each column once"
-        )
-    values: pd.DataFrame = table.set_index("gene_id")[list(contexts)].apply(pd.to_numeric, errors="coerce")
-    for context in contexts:
-        finite = np.isfinite(values[context].to_numpy(dtype=np.float64))
-        wrong = table.loc[table[context].notna().to_numpy() & ~finite]
-        if len(wrong):
-            gene, value = wrong.gene_id.iloc[0], wrong[context].iloc[0]
-            raise CisweaveError(f"{value!r} of gene {gene} in {context} is not a number; leave it empty", path=path)
-    if (values < 0).any(axis=None):
-        raise CisweaveError("expression must not be negative: give linear-scale values, not logarithms", path=path)
-    return values
-
-
+# --- which gene is for what -------------------------------------------------------------------------------------------
 def split_of(chroms: pd.Series, settings: ExpressionSettings) -> pd.Series:
     """Split of each gene by its contig."""
     split = pd.Series("train", index=chroms.index)
-    split[chroms.isin(settings.valid_chromosomes)] = "valid"
+    if not draws_at_random(settings):
+        split[chroms.isin(settings.valid_chromosomes)] = "valid"
     split[chroms.isin(settings.test_chromosomes)] = "test"
     split[chroms.isin(settings.excluded_chromosomes)] = "excluded"
     return split
 
 
-def pseudocount(values: NDArray[np.floating]) -> float:
-    """The power of ten just above the smallest positive value's decade (Seal, section 3.2): 0.0034 gives 0.01."""
-    positive = values[values > 0]
-    if not len(positive):
-        raise CisweaveError("a context has no positive expression value; remove it from the contexts")
-    return float(10.0 ** (np.floor(np.log10(positive.min())) + 1))
+def draws_at_random(settings: ExpressionSettings) -> bool:
+    """Whether validation genes are drawn, and not those of some contigs."""
+    return settings.compat == "seal" or settings.validation == "random"
 
 
-def prepare_expression(store: ProfileStore, expression: pd.DataFrame, settings: ExpressionSettings) -> ExpressionData:
+def split_genes(genes: pd.DataFrame, settings: ExpressionSettings) -> pd.Series:
+    """Split of each gene: by contig, by type, and by the draw of validation genes if there is one.
+
+    Parameters
+    ----------
+    genes
+        Column ``chrom``, and ``type`` where types are known; the draw depends on the order of the rows.
+    """
+    split = split_of(genes.chrom, settings)
+    if "type" in genes:
+        unwanted = genes.type.isin(settings.excluded_types)
+        if settings.gene_types is not None:
+            unwanted |= ~genes.type.isin(settings.gene_types)
+        split[unwanted] = "excluded"
+    elif settings.gene_types is not None:
+        raise CisweaveError("gene_types of seal.model needs an annotation that names the types of genes (--genes)")
+    learned = np.flatnonzero(split == "train")
+    if draws_at_random(settings) and len(learned) > 1:
+        from sklearn.model_selection import train_test_split
+
+        _, drawn = train_test_split(learned, test_size=settings.valid_share, random_state=settings.valid_seed)
+        split.iloc[drawn] = "valid"
+    return split
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+def prepare_expression(
+    store: ProfileStore,
+    expression: pd.DataFrame,
+    settings: ExpressionSettings,
+    annotation: str | Path | None = None,
+    pseudocounts: Mapping[str, float] | None = None,
+    needed: Sequence[Split] = ("train", "valid", "test"),
+) -> ExpressionData:
     """Join features and expression by gene; genes with a missing value in any context are left out.
 
-    Pseudocounts are taken from the genes of the training split, so that nothing of the test genes is seen.
+    Pseudocounts are taken from the genes of the training split, so that nothing of the test genes is seen; with
+    ``compat: seal`` from all genes.
+
+    Parameters
+    ----------
+    expression
+        (genes, contexts), linear scale, by gene id (:func:`~cisweave.seal.targets.read_expression`).
+    annotation
+        Gene annotation (CSV, GTF) that tells the types of genes; with ``compat: seal`` also their order.
+    pseudocounts
+        Those of a trained model, by context; None: from ``expression``.
+    needed
+        Splits that must not be empty.
     """
-    joined = store.genes[["gene_id", "chrom"]].join(expression, on="gene_id")
+    joined, rows = join_expression(store, expression, settings, annotation)
     complete = joined[expression.columns].notna().all(axis=1).to_numpy()
     if not complete.any():
         raise CisweaveError("no gene of the TSS profiles has expression in all contexts; are the gene ids of one kind?")
-    genes = joined.loc[complete, ["gene_id", "chrom"]].reset_index(drop=True)
-    genes["split"] = split_of(genes.chrom, settings)
-    values = joined.loc[complete, expression.columns].to_numpy(dtype=np.float64)
-    training = (genes.split == "train").to_numpy()
-    for split in ("train", "valid", "test"):
+    known = [name for name in ("gene_id", "chrom", "type") if name in joined]
+    genes = joined.loc[complete, known].reset_index(drop=True)
+    genes["split"] = split_genes(genes, settings)
+    check_splits(genes, needed)
+    values = joined[expression.columns].to_numpy(dtype=np.float64)
+    measured = values[complete]
+    counted = values if settings.compat == "seal" else measured[(genes.split == "train").to_numpy()]
+    if pseudocounts is None:
+        added = np.array([pseudocount(column) for column in counted.T])
+    else:
+        added = np.array([pseudocounts[context] for context in expression.columns], dtype=np.float64)
+    logger.info("%d genes with expression, %d without", len(genes), int((~complete).sum()))
+    return ExpressionData(
+        genes=genes[["gene_id", "chrom", "split"]],
+        features=store.features[rows[complete]],
+        targets=np.log(measured + added).astype(np.float32),
+        pseudocounts=added,
+        contexts=list(expression.columns),
+        left_out=joined.gene_id[~complete].tolist(),
+    )
+
+
+def join_expression(
+    store: ProfileStore, expression: pd.DataFrame, settings: ExpressionSettings, annotation: str | Path | None
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The genes of the store with their types and expression, and their rows in the store.
+
+    Genes are matched without the versions of their ids. With ``compat: seal`` they are those of the annotation, in its
+    order (the draw of validation genes depends on it).
+    """
+    genes = store.genes[["gene_id", "chrom"]].assign(key=store.genes.gene_id.str.replace(VERSION, "", regex=True))
+    if annotation is not None:
+        genes = with_types(genes, annotation, in_its_order=settings.compat == "seal")
+    elif settings.excluded_types:
+        logger.info("without an annotation of genes (--genes) none is left out for its type")
+    joined = genes.join(expression, on="key")
+    return joined.drop(columns="key"), joined.index.to_numpy(dtype=np.int64)
+
+
+def with_types(genes: pd.DataFrame, annotation: str | Path, in_its_order: bool) -> pd.DataFrame:
+    """Add the type of each gene ("" where the annotation lacks it), or take the annotation's genes in its order."""
+    found = read_genes(annotation, strip_version=True)
+    found["gene_id"] = found.gene_id.str.replace(VERSION, "", regex=True)
+    types = found.drop_duplicates("gene_id").set_index("gene_id").type
+    if (types != "").any():
+        genes = genes.assign(type=genes.key.map(types).fillna(""))
+    else:
+        logger.info("%s does not tell the types of genes, so none is left out for its type", annotation)
+    absent = ~genes.key.isin(types.index)
+    if absent.any():
+        logger.info("%d genes of the TSS profiles are not in %s", int(absent.sum()), annotation)
+    if not in_its_order:
+        return genes
+    places = pd.Series(np.arange(len(types)), index=types.index)
+    return genes[~absent].sort_values("key", key=lambda key: key.map(places), kind="stable")
+
+
+def check_splits(genes: pd.DataFrame, needed: Sequence[Split]) -> None:
+    """Raise unless each split that is needed has genes."""
+    for split in needed:
         if not (genes.split == split).any():
             lie_on = ", ".join(sorted(set(genes.chrom)))
             raise CisweaveError(
                 f"no gene with expression lies on the contigs of the {split} split (genes lie on {lie_on}); "
                 "change valid_chromosomes or test_chromosomes of seal.model"
             )
-    pseudocounts = np.array([pseudocount(column) for column in values[training].T])
-    targets = np.log(values + pseudocounts).astype(np.float32)
-    logger.info("%d genes with expression, %d without", len(genes), int((~complete).sum()))
-    left_out = joined.gene_id[~complete].tolist()
-    return ExpressionData(genes, store.features[complete], targets, pseudocounts, list(expression.columns), left_out)
 
 
-def gene_weights(
-    targets: NDArray[np.floating], weight: float, seen: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
-    """Weights (genes,): ``weight`` for genes whose sd over contexts exceeds its 0.7 quantile, 1/weight below 0.1.
-
-    Population sd, strict inequalities (Seal, section 3.3); with a single context all weights are 1.
-    The quantiles are those of the genes ``seen`` in training.
-    """
-    spread = targets.std(axis=1)
-    low, high = np.quantile(spread if seen is None else spread[seen], GENE_WEIGHT_QUANTILES)
-    weights = np.ones(len(targets), dtype=np.float32)
-    if targets.shape[1] > 1:
-        weights[spread > high] = weight
-        weights[spread < low] = 1 / weight
-    return weights
-
-
-def weighted_loss(predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted mean squared error per context, averaged over contexts (Seal, section 3.4); all over one mini-batch."""
-    per_context = (weights[:, None] * (predicted - targets) ** 2).sum(0) / weights.sum()
-    return per_context.mean()
-
-
-class ExpressionModule(TrainedModule):
-    """One phase of transfer learning: Adam with classic L2 on the parameters that are not frozen."""
-
-    def __init__(self, network: ExpressionNetwork, phase: PhaseSettings, seed: int):
-        super().__init__(network, phase.learning_rate, seed)
-        self.phase = phase
-
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Loss of one batch."""
-        features, targets, weights = batch
-        loss = weighted_loss(self.network(features), targets, weights)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets), sync_dist=True)
-        return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss of the validation genes."""
-        features, targets, weights = batch
-        loss = weighted_loss(self.network(features), targets, weights)
-        self.log("valid_loss", loss, on_epoch=True, batch_size=len(targets), sync_dist=True)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
-        learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        return torch.optim.Adam(learned, lr=self.learning_rate, weight_decay=self.phase.l2)
-
-
-def fit_phase(
-    network: ExpressionNetwork,
-    data: ExpressionData,
-    phase: PhaseSettings,
-    batch_size: int,
-    folder: Path,
-    training: TrainingSettings,
-    identity: dict[str, Any],
-    seed: int,
-    device: torch.device,
-) -> pd.DataFrame:
-    """Train ``network`` on the training genes, stop by the validation genes, and return the history."""
-    weights = gene_weights(data.targets, phase.gene_weight, data.part("train") | data.part("valid"))
-    tensors = [torch.from_numpy(array) for array in (data.features, data.targets, weights)]
-    train, valid = (
-        ArrayDataset(*(tensor[torch.tensor(data.part(split))] for tensor in tensors)) for split in ("train", "valid")
-    )
-    result = fit(
-        ExpressionModule(network, phase, seed),
-        train,
-        valid,
-        batch_size=batch_size,
-        folder=folder,
-        settings=training,
-        identity=identity,
-        monitor="valid_loss",
-        mode="min",
-        max_epochs=phase.max_epochs,
-        patience=phase.patience,
-        device=device,
-    )
-    return result.history
-
-
+# --- the two phases ---------------------------------------------------------------------------------------------------
 def pretrain(
     profiles: str | Path,
     expression: str | Path,
-    contexts: Sequence[str],
+    contexts: Sequence[str] | None,
     model: str | Path,
     settings: ExpressionSettings | None = None,
     training: TrainingSettings | None = None,
     seed: int = 0,
     device: DeviceName = "auto",
+    annotation: str | Path | None = None,
+    groups: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train the expression network on the general contexts and write a model folder.
 
@@ -238,165 +258,130 @@ def pretrain(
     expression
         TSV with ``gene_id`` and linear-scale expression per context.
     contexts
-        Columns of ``expression`` to learn.
+        Columns of ``expression`` to learn; None: all.
     model
-        Model folder to write.
+        Model folder to write; besides the usual files ``genes.tsv`` (the split of every gene) and ``performance.tsv``
+        (accuracy per context on the test contigs).
+    annotation
+        Gene annotation (CSV, GTF) with the types of genes, by which some are left out.
+    groups
+        Groups of contexts for the weights of genes (TSV: name, 1-based columns of ``expression``); None: one group.
 
     Returns
     -------
     dict
-        The metrics of ``metrics.json``: Spearman and mean squared error on the test contigs.
+        The metrics of ``metrics.json``: Spearman and mean squared error on the test contigs, and more.
     """
-    settings = settings or ExpressionSettings()
-    store = read_profiles(profiles)
-    data = prepare_expression(store, read_expression(expression, contexts), settings)
-    torch.manual_seed(seed)
-    network = ExpressionNetwork(store.features.shape[1], settings.hidden, len(data.contexts))
-    return train_and_save(
-        network, data, settings.pretrain, model, settings, training, [profiles, expression], seed, device
-    )
+    settings, training = settings or ExpressionSettings(), training or TrainingSettings()
+    data = load_data(profiles, expression, contexts, settings, annotation)
+    inputs = present(profiles, expression, annotation, groups)
+    task = make_task("pretrain", model, settings, training, inputs, seed, device, (groups, expression, data))
+    return run_pretrain(data, task).metrics
 
 
 def finetune(
     profiles: str | Path,
     expression: str | Path,
-    contexts: Sequence[str],
+    contexts: Sequence[str] | None,
     pretrained: str | Path,
     model: str | Path,
     settings: ExpressionSettings | None = None,
     training: TrainingSettings | None = None,
     seed: int = 0,
     device: DeviceName = "auto",
+    annotation: str | Path | None = None,
+    groups: str | Path | None = None,
 ) -> dict[str, Any]:
     """Put a new head on the frozen shared layer of a pre-trained network and train it on the specific contexts.
 
-    Parameters are those of :func:`pretrain`; ``pretrained`` is the folder it wrote.
+    Parameters are those of :func:`pretrain`; ``pretrained`` is the folder it wrote, which also says how many units the
+    shared layer has.
     """
-    settings = settings or ExpressionSettings()
-    store = read_profiles(profiles)
-    data = prepare_expression(store, read_expression(expression, contexts), settings)
-    shared = cast("ExpressionNetwork", load_model(pretrained, architecture="expression").module).shared
-    torch.manual_seed(seed)
-    network = ExpressionNetwork(store.features.shape[1], settings.hidden, len(data.contexts))
-    if shared.weight.shape != network.shared.weight.shape:
-        raise CisweaveError(
-            f"the pre-trained shared layer is {tuple(shared.weight.shape)}, needed is "
-            f"{tuple(network.shared.weight.shape)}; pre-train again with the same hidden units and tracks",
-            path=pretrained,
-        )
-    network.shared.load_state_dict(shared.state_dict())
-    network.freeze_shared_layer()
-    inputs = [profiles, expression, Path(pretrained) / "weights.safetensors"]
-    return train_and_save(network, data, settings.finetune, model, settings, training, inputs, seed, device)
+    settings, training = settings or ExpressionSettings(), training or TrainingSettings()
+    shared = load_shared(pretrained)
+    data = load_data(profiles, expression, contexts, settings, annotation)
+    inputs = present(profiles, expression, Path(pretrained) / WEIGHTS, annotation, groups)
+    task = make_task("finetune", model, settings, training, inputs, seed, device, (groups, expression, data))
+    return run_finetune(shared, data, task).metrics
 
 
-def train_and_save(
-    network: ExpressionNetwork,
-    data: ExpressionData,
-    phase: PhaseSettings,
+def load_data(
+    profiles: str | Path,
+    expression: str | Path,
+    contexts: Sequence[str] | None,
+    settings: ExpressionSettings,
+    annotation: str | Path | None,
+) -> ExpressionData:
+    """Features and targets from their files."""
+    return prepare_expression(read_profiles(profiles), read_expression(expression, contexts), settings, annotation)
+
+
+def load_shared(pretrained: str | Path) -> nn.Linear:
+    """The shared layer of a pre-trained model."""
+    return cast("ExpressionNetwork", load_model(pretrained, architecture="expression").module).shared
+
+
+def present(*paths: str | Path | None) -> list[str | Path]:
+    """Those paths that were given and are files."""
+    return [path for path in paths if path is not None and Path(path).is_file()]
+
+
+def make_task(
+    name: PhaseName,
     model: str | Path,
     settings: ExpressionSettings,
-    training: TrainingSettings | None,
+    training: TrainingSettings,
     inputs: Sequence[str | Path],
     seed: int,
     device: DeviceName,
-) -> dict[str, Any]:
-    """Train one phase, measure it on the test contigs, write model folder and receipt."""
-    training = training or TrainingSettings()
-    torch_device = resolve_device(device)
-    hashes = {str(path): sha256(path) for path in inputs}
-    identity = {
-        "settings": settings.model_dump(mode="json"),
-        "training": training.model_dump(mode="json"),
-        "contexts": data.contexts,
-        "data": hashes,
-        "seed": seed,
-    }
-    history = fit_phase(
-        network, data, phase, settings.batch_size, Path(model) / "run", training, identity, seed, torch_device
-    )
-    metrics = {
-        "epochs": len(history),
-        "genes": data.genes.split.value_counts().sort_index().to_dict(),
-        "genes_left_out": data.left_out,
-        "test": score_expression(*split_predictions(network.cpu(), data, "test"), data.contexts),
-    }
-    spec = ModelSpec(
-        architecture="expression",
-        hyperparameters={
-            "features": data.features.shape[1],
-            "hidden": settings.hidden,
-            "contexts": len(data.contexts),
-        },
-        outputs=data.contexts,
-        preprocessing={
-            "pseudocounts": dict(zip(data.contexts, data.pseudocounts.tolist(), strict=True)),
-            **{
-                name: getattr(settings, name)
-                for name in ("valid_chromosomes", "test_chromosomes", "excluded_chromosomes")
-            },
-        },
-        training_data=hashes,
-    )
-    save_model(model, network, spec, metrics, history)
-    write_receipt(
-        Path(model) / "model.yaml",
-        settings=settings.model_dump(mode="json"),
-        inputs=inputs,
-        seed=seed,
-        device=str(torch_device),
-        dtype="float32",
-    )
-    return metrics
+    grouped: tuple[str | Path | None, str | Path, ExpressionData],
+) -> PhaseTask:
+    """What a phase is trained with; ``grouped`` is the file of groups, the table its numbers count, and the data."""
+    groups, expression, data = grouped
+    if settings.compat == "seal" and seed != SEAL_SEED:
+        logger.info("compat: seal takes the seed %d, not %d", SEAL_SEED, seed)
+        seed = SEAL_SEED
+    members = read_groups(groups, expression, data.contexts)
+    return PhaseTask(name, Path(model), settings, training, inputs, members, seed, resolve_device(device))
 
 
-def split_predictions(
-    network: torch.nn.Module, data: ExpressionData, split: Split
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Predicted and measured ln expression (genes, contexts) of a split."""
-    part = data.part(split)
-    network.eval()
-    with torch.inference_mode():
-        predicted = network(torch.from_numpy(data.features[part])).numpy()
-    return predicted, data.targets[part]
+def run_pretrain(data: ExpressionData, task: PhaseTask) -> TrainedPhase:
+    """Train a new network."""
+    torch.manual_seed(task.seed)
+    network = ExpressionNetwork(data.features.shape[1], task.settings.hidden, len(data.contexts))
+    return run_phase(network, data, task)
 
 
-def score_expression(
-    predicted: NDArray[np.floating], measured: NDArray[np.floating], contexts: Sequence[str]
-) -> dict[str, Any]:
-    """Spearman correlation and mean squared error across genes, per context and as median over contexts.
-
-    A correlation is None where it does not exist: for one gene, or for predictions that are all the same.
-    """
-    per_context = {
-        context: {
-            "spearman": spearman(predicted[:, number], measured[:, number]),
-            "mse": round(float(((predicted[:, number] - measured[:, number]) ** 2).mean()), 6),
-        }
-        for number, context in enumerate(contexts)
-    }
-    known = [scores["spearman"] for scores in per_context.values() if scores["spearman"] is not None]
-    return {
-        "genes": len(measured),
-        "spearman_median": float(np.median(known)) if known else None,
-        "mse_median": float(np.median([scores["mse"] for scores in per_context.values()])),
-        "per_context": per_context,
-    }
+def run_finetune(shared: nn.Linear, data: ExpressionData, task: PhaseTask) -> TrainedPhase:
+    """Train a new head on a shared layer, which stays as it is."""
+    if shared.in_features != data.features.shape[1]:
+        raise CisweaveError(
+            f"the pre-trained model takes {shared.in_features} features, the TSS profiles have "
+            f"{data.features.shape[1]}; pre-train with the same tracks"
+        )
+    if shared.out_features != task.settings.hidden:
+        logger.info("the shared layer has %d units, as the pre-trained model says", shared.out_features)
+    torch.manual_seed(task.seed)
+    network = ExpressionNetwork(shared.in_features, shared.out_features, len(data.contexts))
+    network.shared.load_state_dict(shared.state_dict())
+    network.freeze_shared_layer()
+    return run_phase(network, data, task)
 
 
-def spearman(predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> float | None:
-    """Spearman correlation of two vectors to six decimals; None where one of them does not vary."""
-    from scipy.stats import spearmanr
-
-    if np.ptp(predicted) == 0 or np.ptp(measured) == 0:
-        return None
-    return round(float(spearmanr(predicted, measured).statistic), 6)
-
-
+# --- evaluation -------------------------------------------------------------------------------------------------------
 def evaluate(
-    profiles: str | Path, expression: str | Path, model: str | Path, out: str | Path, metrics: str | Path
+    profiles: str | Path,
+    expression: str | Path,
+    model: str | Path,
+    out: str | Path,
+    metrics: str | Path,
+    performance: str | Path | None = None,
+    annotation: str | Path | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compare predicted with measured expression of every gene and write a table and its scores on the test contigs.
+
+    Splits and pseudocounts are those the model was trained with, where its folder tells them.
 
     Parameters
     ----------
@@ -404,31 +389,56 @@ def evaluate(
         TSV: gene_id, chrom, split, context, measured and predicted (ln(expression + pseudocount)).
     metrics
         JSON: Spearman and mean squared error on the test contigs, per context and as median.
+    performance
+        TSV: the same per context, with 95 % intervals over resampled genes.
+    annotation
+        Gene annotation with the types of genes; needed only where the model was trained without ``genes.tsv``.
     """
     loaded = load_model(model, architecture="expression")
-    settings = ExpressionSettings(
-        **{
-            name: loaded.spec.preprocessing[name]
-            for name in ("valid_chromosomes", "test_chromosomes", "excluded_chromosomes")
-        }
-    )
-    data = prepare_expression(read_profiles(profiles), read_expression(expression, loaded.spec.outputs), settings)
+    settings = training_split(loaded.spec)
+    counts = known_pseudocounts(loaded.spec)
+    table = read_expression(expression, loaded.spec.outputs)
+    data = prepare_expression(read_profiles(profiles), table, settings, annotation, counts, ("test",))
+    data.genes = data.genes.assign(split=remembered_split(data.genes, Path(model) / GENES))
     with torch.inference_mode():
         predicted = loaded.module(torch.from_numpy(data.features)).numpy()
     write_tsv(long_table(data, predicted), out, float_format="%.6g")
     test = data.part("test")
     scores = score_expression(predicted[test], data.targets[test], data.contexts)
     write_json(metrics, scores)
-    write_receipt(
-        out, inputs=[profiles, expression, Path(model) / "weights.safetensors"], device="cpu", dtype="float32"
-    )
+    if performance is not None:
+        frame = performance_table(
+            predicted[test], data.targets[test], data.contexts, "evaluate", settings.bootstrap, seed
+        )
+        write_tsv(frame, performance)
+    inputs = present(profiles, expression, Path(model) / WEIGHTS, annotation)
+    write_receipt(out, inputs=inputs, device="cpu", dtype="float32")
     return scores
 
 
-def long_table(data: ExpressionData, predicted: NDArray[np.float32]) -> pd.DataFrame:
-    """One row per gene and context: gene_id, chrom, split, context, measured, predicted."""
-    frames = [
-        data.genes.assign(context=context, measured=data.targets[:, number], predicted=predicted[:, number])
-        for number, context in enumerate(data.contexts)
-    ]
-    return pd.concat(frames, ignore_index=True)
+def training_split(spec: ModelSpec) -> ExpressionSettings:
+    """The settings of the split a model was trained with; defaults for what its description does not say.
+
+    A model that was imported from Seal's files was trained as Seal trains.
+    """
+    found = {name: spec.preprocessing[name] for name in SPLIT_SETTINGS if name in spec.preprocessing}
+    if "imported_from" in spec.preprocessing:
+        found["compat"] = "seal"
+    return ExpressionSettings(**found)
+
+
+def known_pseudocounts(spec: ModelSpec) -> dict[str, float] | None:
+    """Pseudocounts of a model by context; None where its description does not tell all of them."""
+    counts = spec.preprocessing.get("pseudocounts") or {}
+    if isinstance(counts, Mapping) and all(isinstance(counts.get(context), int | float) for context in spec.outputs):
+        return {context: float(counts[context]) for context in spec.outputs}
+    logger.warning("this model does not tell its pseudocounts; they are taken from the expression table")
+    return None
+
+
+def remembered_split(genes: pd.DataFrame, path: Path) -> pd.Series:
+    """The split of each gene as it was in training; of genes unknown then, and without that table, by the rules."""
+    if not path.is_file():
+        return genes.split
+    known = read_table(path, ["gene_id", "split"], dtype={"gene_id": "str"}).set_index("gene_id").split
+    return genes.gene_id.map(known).fillna(genes.split)

@@ -7,8 +7,13 @@ Dimension legend
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,24 +21,44 @@ from numpy.typing import NDArray
 
 from cisweave.config import EngineSettings, PredictSettings
 from cisweave.core.devices import DeviceName, resolve_device
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, check_balance
+from cisweave.core.files import existing, sha256
 from cisweave.core.logs import get_logger
+from cisweave.core.parts import Part
 from cisweave.genome.reasons import Reason
-from cisweave.genome.table import as_in_file, read_flags
-from cisweave.models.folders import LoadedModel, load_model
-from cisweave.seal.engine import make_engine
-from cisweave.seal.head import ExpressionHead, places_of
-from cisweave.seal.profiles import ProfileStore, read_profiles
+from cisweave.genome.stream import stage_counts, summary_line
+from cisweave.models.folders import SPEC, WEIGHTS, LoadedModel, load_model
+from cisweave.models.profiles import ProfileStore, read_profiles
+from cisweave.seal.assigned import COLUMNS, SEAL_COLUMNS, AssignedVariants
+from cisweave.seal.engine import AllelePredictions, make_engine
+from cisweave.seal.head import ExpressionHead, holds_reference, places_of
+from cisweave.seal.outputs import ResultFiles, Views, write_views
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.windows import MARGIN
-from cisweave.tables.frames import read_table, write_parquet, write_tsv
-from cisweave.tables.ledger import ledger_rows, write_ledger
+from cisweave.tables.ledger import KEY, ledger_rows
 from cisweave.tables.receipts import write_receipt
+
+__all__ = [
+    "SEAL_COLUMNS",
+    "Scorer",
+    "VariantEffects",
+    "negate_swapped",
+    "predict",
+    "rejection_reasons",
+    "score_variants",
+    "window_shifts",
+]
 
 logger = get_logger(__name__)
 
-VARIANT_KEY = ["record", "allele"]
-SEAL_COLUMNS = ["chrom", "pos", "ref", "alt", "gene_strand", "gene_id", "dist_to_tss", "reference_genome_match"]
+STAGE = "seal_predict"
+BLOCK = 2048
+"""Rows scored between two writes."""
+ALLELES = 512
+"""Alleles that the engine is given at a time, in the order of their places: neighbours have work in common."""
+ROWS = 256
+"""Rows whose expression is worked out at a time."""
+ALLELE = ["chrom", "pos", "ref", "alt"]
 
 
 @dataclass
@@ -52,8 +77,11 @@ class VariantEffects:
     chromatin: NDArray[np.float32]
 
 
+# --- what can be scored -----------------------------------------------------------------------------------------------
 def window_shifts(settings: PredictSettings, window: int) -> list[int]:
-    """Shifts of the window in bases, symmetric around 0 (-800, -600, …, +800 as published)."""
+    """Shifts of the window in bases, symmetric around 0 (-800, -600, …, +800 as published); 0 for whole haplotypes."""
+    if settings.mode == "haplotype":
+        return [0]
     if settings.max_shift >= window // 2:
         raise CisweaveError(
             f"seal.predict.max_shift is {settings.max_shift}, but a {window}-bp window must hold the variant: "
@@ -73,6 +101,93 @@ def rejection_reasons(variants: pd.DataFrame, store: ProfileStore, window: int, 
     return reasons
 
 
+# --- scoring ----------------------------------------------------------------------------------------------------------
+class Scorer:
+    """Scores variants by shifted windows; what calls have in common is kept from one to the next.
+
+    For every shift the reference and alternative window is predicted on both strands, put in the place of the bin
+    that holds it in the gene's reference profile, and the difference of predicted expression is taken. The score is the
+    sum of the differences over shifts.
+
+    Parameters
+    ----------
+    genome, store
+        The modelled assembly and its TSS profiles.
+    chromatin, expression
+        The models; ``store`` was made with ``chromatin``.
+    settings, engine
+        Shifts; how windows are computed.
+    """
+
+    def __init__(
+        self,
+        genome: Genome,
+        store: ProfileStore,
+        chromatin: LoadedModel,
+        expression: LoadedModel,
+        settings: PredictSettings,
+        engine: EngineSettings | None = None,
+    ):
+        self.genome, self.store = genome, store
+        self.windows = make_engine(chromatin, engine or EngineSettings())
+        self.head = ExpressionHead(expression, store)
+        self.shifts = window_shifts(settings, self.windows.network.window)
+        self.outputs = len(expression.spec.outputs), len(chromatin.spec.outputs)
+
+    def score(self, variants: pd.DataFrame) -> VariantEffects:
+        """Effects of variants that passed :func:`rejection_reasons`.
+
+        Parameters
+        ----------
+        variants
+            Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``, and
+            ``swapped`` where REF and ALT may have been exchanged: the effects of such alleles are negated.
+        """
+        contexts, tracks = self.outputs
+        effects = VariantEffects(
+            np.zeros((len(variants), contexts), dtype=np.float32), np.zeros((len(variants), tracks), dtype=np.float32)
+        )
+        for alleles, rows, which in allele_batches(variants):
+            predictions = self.windows.predict(alleles, self.genome, self.shifts)
+            self._fill(effects, variants, predictions, rows, which)
+        negate_swapped(variants, slice(None), effects)
+        return effects
+
+    def _fill(
+        self,
+        effects: VariantEffects,
+        variants: pd.DataFrame,
+        predictions: AllelePredictions,
+        rows: NDArray[np.int64],
+        which: NDArray[np.int64],
+    ) -> None:
+        """Effects of the rows that share a batch of alleles; ``which`` says which allele each row has."""
+        centre = self.shifts.index(0)
+        changes = (predictions.alternative[:, centre] - predictions.reference[:, centre]).cpu().numpy()
+        effects.chromatin[rows] = changes[which]
+        for start in range(0, len(rows), ROWS):
+            some, alleles = rows[start : start + ROWS], which[start : start + ROWS]
+            places = places_of(variants.iloc[some], self.store, self.shifts, self.genome)
+            taken = AllelePredictions(predictions.reference[alleles], predictions.alternative[alleles])
+            effects.expression[some] = self.head.effects(taken, places)
+
+
+def allele_batches(
+    variants: pd.DataFrame,
+) -> Iterator[tuple[pd.DataFrame, NDArray[np.int64], NDArray[np.int64]]]:
+    """Batches of different alleles by their places, with the rows that have them and which allele each row has.
+
+    An allele with several genes, or one that stands in the table several times, is in one batch once.
+    """
+    number = variants.groupby(ALLELE, sort=True).ngroup().to_numpy(np.int64)
+    order = np.argsort(number, kind="stable").astype(np.int64)
+    first = order[np.flatnonzero(np.diff(number[order], prepend=-1))]
+    for start in range(0, len(first), ALLELES):
+        low, high = np.searchsorted(number[order], [start, start + ALLELES])
+        rows = order[low:high]
+        yield variants.iloc[first[start : start + ALLELES]], rows, (number[rows] - start).astype(np.int64)
+
+
 def score_variants(
     variants: pd.DataFrame,
     genome: Genome,
@@ -82,35 +197,24 @@ def score_variants(
     settings: PredictSettings,
     engine: EngineSettings | None = None,
 ) -> VariantEffects:
-    """Score variants that passed :func:`rejection_reasons`.
+    """Score variants that passed :func:`rejection_reasons`, in the mode of the settings (:class:`Scorer`)."""
+    return make_scorer(genome, store, chromatin, expression, settings, engine)(variants)
 
-    For every shift the reference and alternative window is predicted on both strands, put in the place of the bin
-    that holds it in the gene's reference profile, and the difference of predicted expression is taken. The score is the
-    sum of the differences over shifts.
 
-    Parameters
-    ----------
-    variants
-        Columns ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``gene_id``, ``gene_strand``, ``dist_to_tss``, and
-        ``swapped`` where REF and ALT may have been exchanged: the effects of such alleles are negated.
-    """
-    engine = engine or EngineSettings()
-    windows, head = make_engine(chromatin, engine), ExpressionHead(expression, store)
-    shifts = window_shifts(settings, windows.network.window)
-    effects = VariantEffects(
-        np.zeros((len(variants), len(expression.spec.outputs)), dtype=np.float32),
-        np.zeros((len(variants), len(chromatin.spec.outputs)), dtype=np.float32),
-    )
-    for start in range(0, len(variants), engine.batch_size):
-        rows = slice(start, start + engine.batch_size)
-        batch = variants.iloc[rows]
-        predictions = windows.predict(batch, genome, shifts)
-        centre = shifts.index(0)
-        effects.expression[rows] = head.effects(predictions, places_of(batch, store, shifts))
-        effects.chromatin[rows] = (predictions.alternative[:, centre] - predictions.reference[:, centre]).cpu().numpy()
-        negate_swapped(batch, rows, effects)
-        logger.info("%d of %d variants", min(rows.stop, len(variants)), len(variants))
-    return effects
+def make_scorer(
+    genome: Genome,
+    store: ProfileStore,
+    chromatin: LoadedModel,
+    expression: LoadedModel,
+    settings: PredictSettings,
+    engine: EngineSettings | None = None,
+) -> Callable[[pd.DataFrame], VariantEffects]:
+    """What scores variants in the mode of the settings."""
+    if settings.mode == "seal":
+        return Scorer(genome, store, chromatin, expression, settings, engine).score
+    from cisweave.seal.haplotype import AloneScorer
+
+    return AloneScorer(genome, store, chromatin, expression, engine).score
 
 
 def negate_swapped(batch: pd.DataFrame, rows: slice, effects: VariantEffects) -> None:
@@ -121,6 +225,7 @@ def negate_swapped(batch: pd.DataFrame, rows: slice, effects: VariantEffects) ->
         effects.chromatin[rows] *= sign
 
 
+# --- the command ------------------------------------------------------------------------------------------------------
 def predict(
     variants: str | Path,
     fasta: str | Path,
@@ -128,33 +233,45 @@ def predict(
     chromatin: str | Path,
     model: str | Path,
     out: str | Path,
-    tsv: str | Path,
     chromatin_effects: str | Path,
     rejects: str | Path,
+    views: Views | None = None,
+    part: Part | None = None,
     settings: PredictSettings | None = None,
     engine: EngineSettings | None = None,
     device: DeviceName = "auto",
-) -> None:
-    """Score the variants of a table that knows their closest TSS.
+) -> dict[str, Any]:
+    """Score the variants of a table that knows their genes, block by block in the order of the user's file.
+
+    Memory does not grow with the variants but for a few bytes each.
 
     Parameters
     ----------
     variants
-        Variant table with genes assigned (Parquet); positions 1-based on the assembly of ``fasta``.
+        Variant table with genes assigned (Parquet or TSV); positions 1-based on the assembly of ``fasta``.
     profiles
         Store of TSS profiles, made with the model ``chromatin``.
     chromatin, model
         Model folders of the chromatin and the expression model.
     out
         Parquet: the variant table and one column per context, alternative minus reference, ln expression.
-    tsv
-        The same scores in Seal's format (five decimals).
     chromatin_effects
         Parquet: record, allele and per track the change of probability in the window centred on the variant.
     rejects
         Ledger rows of variants that could not be scored.
+    views
+        Further tables to write of the same scores.
+    part
+        Score only this part of the table, a stretch of it (:func:`cisweave.seal.gather.gather_effects` puts them
+        together); an allele with all its genes is in one part.
+
+    Returns
+    -------
+    dict
+        ``in, kept, rejected, reasons`` in alleles.
     """
-    settings = settings or PredictSettings()
+    settings, views = settings or PredictSettings(), views or Views()
+    views.check()
     torch_device = resolve_device(device)
     store, chromatin_model, expression_model = (
         read_profiles(profiles),
@@ -162,47 +279,85 @@ def predict(
         load_model(model, torch_device, "expression"),
     )
     store.check_model(chromatin)
-    table = read_flags(read_table(variants, [*VARIANT_KEY, *SEAL_COLUMNS]), variants)
-    table = table.sort_values(VARIANT_KEY, kind="stable", ignore_index=True)
-    window = int(chromatin_model.spec.hyperparameters["window"])
-    reasons = rejection_reasons(table, store, window, window_shifts(settings, window))
-    scored = table[reasons == ""].reset_index(drop=True)
-    with Genome(fasta) as genome:
-        effects = score_variants(scored, genome, store, chromatin_model, expression_model, settings, engine)
-    require_finite(effects, scored)
-    contexts = pd.DataFrame(effects.expression, columns=expression_model.spec.outputs)
-    tracks = pd.DataFrame(effects.chromatin, columns=chromatin_model.spec.outputs)
-    write_parquet(pd.concat([scored, contexts], axis=1), out)
-    write_tsv(pd.concat([as_in_file(scored)[SEAL_COLUMNS], contexts], axis=1), tsv, float_format="%.5f")
-    per_allele = pd.concat([scored[VARIANT_KEY], tracks], axis=1).drop_duplicates(VARIANT_KEY)
-    write_parquet(per_allele, chromatin_effects)
-    write_ledger([unscored_alleles(table, reasons)], rejects)
+    warn_of_genome(store, fasta)
+    contexts, tracks = expression_model.spec.outputs, chromatin_model.spec.outputs
+    require_names(contexts, model)
+    table = AssignedVariants(variants)
+    shifts = window_shifts(settings, int(chromatin_model.spec.hyperparameters["window"]))
+    kept, reasons = 0, Counter[str]()
+    with Genome(fasta) as genome, ExitStack() as stack:
+        files = stack.enter_context(ResultFiles.open(out, chromatin_effects, rejects))
+        score = make_scorer(genome, store, chromatin_model, expression_model, settings, engine)
+        progress = Progress(table.rows_of(part))
+        for rows in table.blocks(BLOCK, part):
+            block = with_matches(rows, genome, settings)
+            why = rejection_reasons(block, store, int(chromatin_model.spec.hyperparameters["window"]), shifts)
+            scored = block[why == ""].reset_index(drop=True)
+            effects = score(scored)
+            require_finite(effects, scored)
+            rejected = unscored_alleles(block, why)
+            files.effects.write(beside(scored, effects.expression, contexts))
+            files.chromatin.write(beside(scored[KEY], effects.chromatin, tracks).drop_duplicates(KEY))
+            files.rejects.write(rejected)
+            alleles = len(scored[KEY].drop_duplicates())
+            check_balance(len(block[KEY].drop_duplicates()), alleles, len(rejected), "alleles")
+            kept += alleles
+            reasons.update(rejected["code"].tolist())
+            progress.add(len(block))
+    counts = stage_counts(kept, reasons)
+    models = [Path(folder) / name for folder in (chromatin, model) for name in (WEIGHTS, SPEC)]
     write_receipt(
         out,
-        settings=settings.model_dump(mode="json"),
-        inputs=[
-            variants,
-            fasta,
-            profiles,
-            Path(chromatin) / "weights.safetensors",
-            Path(model) / "weights.safetensors",
-        ],
+        settings={**settings.model_dump(mode="json"), "engine": (engine or EngineSettings()).model_dump(mode="json")},
+        inputs=[variants, fasta, profiles, *models],
         device=str(torch_device),
-        dtype="float32 (chromatin), float64 (expression)",
+        dtype="as engine.precision (chromatin), float64 reference and float32 change (expression)",
+        notes={"part": str(part or Part()), "alleles": counts},
     )
+    write_views(out, views, settings.listed_contexts)
+    logger.info("%s", summary_line(STAGE, counts))
+    return counts
+
+
+def warn_of_genome(store: ProfileStore, fasta: str | Path) -> None:
+    """Say so where the profiles were made with another FASTA: it may be another assembly."""
+    if store.genome_sha256 and store.genome_sha256 != sha256(existing(fasta)):
+        logger.warning(
+            "the TSS profiles were not made with this very FASTA (%s); right only if it holds the same assembly",
+            fasta,
+        )
+
+
+def with_matches(variants: pd.DataFrame, genome: Genome, settings: PredictSettings) -> pd.DataFrame:
+    """The variants with ``reference_genome_match`` known.
+
+    It is what reading the variants found; where that did not look, and under ``compat: seal`` everywhere, REF is
+    compared with the genome here. (Seal compares in the window of the last shift, which holds the same bases.)
+    """
+    unknown = variants["reference_genome_match"].isna() | (settings.compat == "seal")
+    if not unknown.any():
+        return variants
+    column = variants["reference_genome_match"].copy()
+    column[unknown] = holds_reference(variants[unknown], genome)
+    return variants.assign(reference_genome_match=column)
+
+
+def beside(variants: pd.DataFrame, values: NDArray[np.float32], names: list[str]) -> pd.DataFrame:
+    """The variants with one column per name."""
+    return pd.concat([variants, pd.DataFrame(values, columns=names, index=variants.index)], axis=1)
 
 
 def unscored_alleles(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
     """Ledger rows of the alleles that no gene could be scored with; genes left out of other alleles are counted."""
     left_out = table[reasons != ""]
-    scored = pd.MultiIndex.from_frame(table.loc[reasons == "", VARIANT_KEY])
-    partly = pd.MultiIndex.from_frame(left_out[VARIANT_KEY]).isin(scored)
+    scored = pd.MultiIndex.from_frame(table.loc[reasons == "", KEY])
+    partly = pd.MultiIndex.from_frame(left_out[KEY]).isin(scored)
     if partly.any():
         logger.warning(
             "%d pairs of allele and gene are left out, the alleles are scored with other genes", partly.sum()
         )
-    alleles = left_out[~partly].drop_duplicates(VARIANT_KEY)
-    return ledger_rows(alleles, "seal_predict", reasons[alleles.index])
+    alleles = left_out[~partly].drop_duplicates(KEY)
+    return ledger_rows(alleles, STAGE, reasons[alleles.index])
 
 
 def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:
@@ -214,3 +369,30 @@ def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:
             f"{int(broken.sum())} scores are not finite, the first at {first.chrom}:{first.pos} "
             f"{first.ref}>{first['alt']}; check the models' weights"
         )
+
+
+def require_names(contexts: list[str], model: str | Path) -> None:
+    """Refuse contexts that cannot be columns beside those of the variants."""
+    twice = [name for name, times in Counter(contexts).items() if times > 1]
+    if twice or set(contexts) & set(COLUMNS):
+        name = twice[0] if twice else next(name for name in contexts if name in COLUMNS)
+        why = "stands there twice" if twice else "is the name of a column of the variants"
+        raise CisweaveError(f"context {name} {why}; give the model's outputs other names", path=Path(model) / SPEC)
+
+
+class Progress:
+    """Says in the log how far the scoring is, at most every half minute."""
+
+    EVERY = 30.0
+
+    def __init__(self, total: int):
+        self.total, self.done = total, 0
+        self._start = self._said = time.monotonic()
+
+    def add(self, rows: int) -> None:
+        """Count rows."""
+        self.done += rows
+        now = time.monotonic()
+        if now - self._said >= self.EVERY:
+            self._said = now
+            logger.info("%d of %d rows, %.1f a second", self.done, self.total, self.done / (now - self._start))

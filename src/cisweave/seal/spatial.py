@@ -8,18 +8,28 @@ Dimension legend
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cisweave.models.profiles import bin_centres, bin_of_distance
+from cisweave.models.profiles import ProfileStore, bin_centres, bin_of_distance
 
-__all__ = ["basis_weights", "bin_centres", "bin_of_distance", "replace_bin", "spatial_features"]
+__all__ = [
+    "basis_weights",
+    "bin_centres",
+    "bin_of_distance",
+    "gene_features",
+    "replace_bin",
+    "spatial_features",
+    "weighted_profiles",
+]
 
 DECAY_UNIT = 200
 """Bases over which a decay constant of 1 falls to 1/e."""
 
 Floats = NDArray[np.float64]
+Grid = Literal["centred", "edge", "edge-weights"]
 
 
 def basis_weights(distance: NDArray[np.int64] | Floats, decay: Sequence[float]) -> Floats:
@@ -32,14 +42,36 @@ def basis_weights(distance: NDArray[np.int64] | Floats, decay: Sequence[float]) 
     return np.concatenate([falling * (distance <= 0), falling * (distance >= 0)])
 
 
+def weighted_profiles(
+    profiles: NDArray[np.floating], decay: Sequence[float], bin_size: int = 200, grid: Grid = "centred"
+) -> Floats:
+    """Features (genes, basis * tracks) of profiles (genes, bins, tracks) in float64: index = basis * tracks + track.
+
+    ``grid`` says where the weights take the bins to lie: at their centres, or at their lower edges (Seal's matrix of
+    training features may be of either kind).
+    """
+    weights = basis_weights(bin_centres(profiles.shape[1], bin_size, grid), decay)
+    features: Floats = (weights @ profiles.astype(np.float64)).reshape(len(profiles), -1)
+    return features
+
+
 def spatial_features(
-    profiles: NDArray[np.floating], decay: Sequence[float], bin_size: int = 200
+    profiles: NDArray[np.floating], decay: Sequence[float], bin_size: int = 200, grid: Grid = "centred"
 ) -> NDArray[np.float32]:
-    """Features (genes, basis * tracks) of profiles (genes, bins, tracks); feature index = basis * tracks + track."""
-    weights = basis_weights(bin_centres(profiles.shape[1], bin_size), decay)
-    features = np.einsum("kb,gbf->gkf", weights, profiles.astype(np.float64))
-    flat: NDArray[np.float32] = features.reshape(len(profiles), -1).astype(np.float32)
-    return flat
+    """:func:`weighted_profiles`, as they are stored: multiplied in float64, kept in float32."""
+    return weighted_profiles(profiles, decay, bin_size, grid).astype(np.float32)
+
+
+def gene_features(store: ProfileStore, rows: NDArray[np.int64]) -> Floats:
+    """Features (genes, basis * tracks) of rows of a store as predictions take them: of the profiles, in float64.
+
+    The bins lie at their centres whatever the grid of the stored features (Seal, section 2.3).
+    """
+    settings = store.settings
+    features = np.empty((len(rows), 2 * len(settings.decay) * len(store.tracks)))
+    for number, row in enumerate(rows.tolist()):
+        features[number] = weighted_profiles(store.profile(row)[None], settings.decay, settings.bin_size)[0]
+    return features
 
 
 def replace_bin(

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from cisweave.config.sections import AnnotationSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.core.kernels import prepare_numba
 from cisweave.core.logs import get_logger
 from cisweave.motifs.meme import read_meme
 from cisweave.motifs.motif import Motif
 from cisweave.motifs.prepare import MIN_TARGETS
 from cisweave.seqlets.call import SEQLET_COLUMNS
-from cisweave.seqlets.kernels import prepare_numba
 from cisweave.seqlets.table import typed
 from cisweave.sequence.onehot import Codes
 from cisweave.tables.frames import read_table, write_parquet, write_tsv

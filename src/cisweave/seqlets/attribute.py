@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from cisweave.config.sections import AttributionSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
+from cisweave.core.kernels import prepare_numba
 from cisweave.core.logs import get_logger
 from cisweave.models.folders import ModelSpec, load_model
-from cisweave.seqlets.kernels import prepare_numba
 from cisweave.seqlets.stores import Attributions, read_sequences, write_attributions
 from cisweave.seqlets.table import read_loci, typed
 from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot
@@ -77,6 +77,7 @@ class SelectedOutput(torch.nn.Module):
         super().__init__()
         self.module, self.target = module, target
         self.seen: list[torch.Tensor] = []
+        self.train(module.training)  # DeepLIFT puts the mode of what it is given back onto all modules
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The output (batch, 1) of one-hot sequences (batch, 4, length)."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from cisweave.config.sections import CallingSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.core.kernels import prepare_numba
 from cisweave.core.logs import get_logger
-from cisweave.seqlets.kernels import prepare_numba
 from cisweave.seqlets.stores import Attributions, read_attributions
 from cisweave.seqlets.table import locus_positions, read_loci, typed
 from cisweave.tables.frames import write_tsv

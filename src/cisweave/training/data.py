@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cisweave.core.seeds import derive_seed
@@ -42,6 +44,24 @@ class ArrayDataset(Dataset[Batch]):
         return tuple(tensor[indices] for tensor in self.tensors)
 
 
+class RowDataset(Dataset[Batch]):
+    """Some rows of tensors held in memory; the tensors are shared between datasets, not copied."""
+
+    def __init__(self, rows: Sequence[int] | NDArray[np.int64], *tensors: torch.Tensor):
+        self.rows, self.tensors = torch.as_tensor(rows, dtype=torch.int64), tensors
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return tuple(tensor[self.rows[index]] for tensor in self.tensors)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Rows ``indices`` of the dataset, of every tensor."""
+        rows = self.rows[indices]
+        return tuple(tensor[rows] for tensor in self.tensors)
+
+
 class EpochShuffle(Sampler[int]):
     """A permutation that is a function of seed and epoch alone, so a resumed run sees the same order."""
 
@@ -65,15 +85,17 @@ def keep_batch(batch: Any) -> Any:
     return batch
 
 
-def make_loader(dataset: BatchDataset, batch_size: int, shuffle_seed: int | None = None) -> DataLoader[Any]:
+def make_loader(
+    dataset: BatchDataset, batch_size: int, shuffle_seed: int | None = None, keep_lone: bool = False
+) -> DataLoader[Any]:
     """A loader of whole batches; shuffled by :class:`EpochShuffle` where ``shuffle_seed`` is given.
 
-    A single example left over at the end of a shuffled epoch is passed over (batch normalisation needs two); it is
-    another one each epoch.
+    A single example left over at the end of a shuffled epoch is passed over (batch normalisation needs two) unless
+    ``keep_lone``; it is another one each epoch.
     """
     sampler: Sampler[int] | Sequence[int]
     sampler = range(len(dataset)) if shuffle_seed is None else EpochShuffle(len(dataset), shuffle_seed)
-    lone_tail = shuffle_seed is not None and len(dataset) > 1 and len(dataset) % batch_size == 1
+    lone_tail = not keep_lone and shuffle_seed is not None and len(dataset) > 1 and len(dataset) % batch_size == 1
     return DataLoader(
         dataset,  # type: ignore[arg-type]
         batch_size=batch_size,

@@ -72,14 +72,14 @@ class TrainedModule(lightning.LightningModule):
 class Batches(lightning.LightningDataModule):
     """Training and validation examples; Lightning's finder may set another batch size."""
 
-    def __init__(self, train: BatchDataset, valid: BatchDataset, batch_size: int, seed: int):
+    def __init__(self, train: BatchDataset, valid: BatchDataset, batch_size: int, seed: int, keep_lone: bool = False):
         super().__init__()
         self.train, self.valid = train, valid
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.keep_lone = batch_size, seed, keep_lone
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches."""
-        return make_loader(self.train, self.batch_size, shuffle_seed=self.seed)
+        return make_loader(self.train, self.batch_size, shuffle_seed=self.seed, keep_lone=self.keep_lone)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches in order; larger ones, for no gradients are kept."""
@@ -133,6 +133,7 @@ def fit(
     max_epochs: int,
     patience: int | None,
     device: torch.device,
+    keep_lone: bool = False,
 ) -> FitResult:
     """Train ``module`` and leave it with the weights of its best epoch.
 
@@ -151,6 +152,8 @@ def fit(
         Logged validation figure that decides on the best epoch and on stopping, and whether less or more is better.
     patience
         Epochs without improvement before stopping; ``None`` never stops early.
+    keep_lone
+        Train also on a batch of one example, where one is left over at the end of an epoch.
     """
     folder = Path(folder)
     resume_from = open_run_folder(folder, identity)
@@ -160,7 +163,7 @@ def fit(
     callbacks: list[Callback] = [history, best, last, *optional_callbacks(settings)]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience, strict=False))
-    batches = Batches(train, valid, batch_size, module.seed)
+    batches = Batches(train, valid, batch_size, module.seed, keep_lone)
     try:
         trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
         trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)

@@ -14,7 +14,7 @@ app = typer.Typer(
 )
 
 Tss = Annotated[Path, typer.Option(help="TSS BED: contig, TSS - 1, TSS, strand, gene id (0-based half-open).")]
-Profiles = Annotated[Path, typer.Option(help="Store of TSS profiles (HDF5, from profile-tss).")]
+Profiles = Annotated[Path, typer.Option(help="Store of TSS profiles: HDF5 (profile-tss) or JSON (index-profiles).")]
 Chromatin = Annotated[Path, typer.Option(help="Folder of the chromatin model (from train-chromatin).")]
 Expression = Annotated[
     Path, typer.Option(help="Expression TSV: gene_id, then one column per context with linear-scale values.")

@@ -1,4 +1,4 @@
-"""Verbs that make chromatin: training the model, profiles around TSS."""
+"""Verbs that make chromatin: training the model, profiles around TSS and their index."""
 
 from __future__ import annotations
 
@@ -45,12 +45,36 @@ def profile_tss(
     tss: Tss,
     model: Chromatin,
     out: Annotated[Path, typer.Option(help="HDF5: profile (genes, bins, tracks) as probabilities, and features.")],
+    part: Annotated[
+        str | None, typer.Option(help="Which stretch of the genes, such as 3/8 (the third of eight). Default: all.")
+    ] = None,
     settings: Settings = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Predict the chromatin profile around every TSS, upstream first, and its spatial features."""
+    """Predict the chromatin profile around every TSS, upstream first, and its spatial features.
+
+    Genes are taken in genome order, and the parts are stretches of them. A job that was killed goes on after its last
+    whole gene when it is started again. Settings: config section seal.profile (bins, grid, float16 or float32).
+    """
+    from cisweave.core.parts import Part
     from cisweave.seal.profiles import profile_tss as run
 
     set_threads(threads)
-    run(fasta, tss, model, out, load_settings(ProfileSettings, settings), device)
+    chosen = None if part is None else Part.parse(part)
+    run(fasta, tss, model, out, load_settings(ProfileSettings, settings), device, chosen)
+
+
+@app.command("index-profiles")
+def index_profiles(
+    shards: Annotated[list[Path], typer.Argument(help="HDF5 files of 'seal profile-tss', one for each part.")],
+    out: Annotated[Path, typer.Option(help="Output JSON: the shards with their genes and checksums.")],
+) -> None:
+    """Index the shards of scattered profiles, so that they are read as one store.
+
+    In: the shards, made with one model, genome and settings. Out: a JSON that names them, written last; every verb that
+    takes --profiles reads it.
+    """
+    from cisweave.models.profile_shards import index_profiles as run
+
+    run(shards, out)

@@ -15,6 +15,7 @@ from cisweave.report.sections.expression import expression_section
 from cisweave.report.sections.genome import genome_section
 from cisweave.report.sections.motifs import logos_section, motifs_section
 from cisweave.report.sections.overview import overview_section, run_section
+from cisweave.report.sections.seal import seal_section
 from cisweave.report.sections.training import training_section
 from cisweave.report.sections.truth import truth_section
 from cisweave.report.sections.variants import variants_section
@@ -35,6 +36,7 @@ SECTIONS = [
     Section("overview", "At a glance", overview_section),
     Section("truth", "Truth check", truth_section),
     Section("genome", "Genome", genome_section),
+    Section("seal", "Seal", seal_section),
     Section("expression", "Expression", expression_section),
     Section("variants", "Top variants", variants_section),
     Section("logos", "Logos", logos_section),

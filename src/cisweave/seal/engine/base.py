@@ -57,7 +57,9 @@ class ChromatinEngine(Protocol):
 
 def make_engine(chromatin: LoadedModel, settings: EngineSettings) -> ChromatinEngine:
     """The engine the settings ask for, around a chromatin model."""
+    from cisweave.seal.engine.fast import FastEngine
     from cisweave.seal.engine.plain import PlainEngine
 
     network = cast("Beluga", chromatin.module)
-    return PlainEngine(network, chromatin.device, settings)
+    engine = FastEngine if settings.path == "fast" else PlainEngine
+    return engine(network, chromatin.device, settings)

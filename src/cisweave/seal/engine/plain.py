@@ -42,16 +42,11 @@ class PlainEngine:
         import torch
 
         window = self.network.window
-        per_shift = [
-            predict_probabilities(
-                self.network,
-                haplotype_windows(genome, variants, allele, window, shift),
-                self.device,
-                self.settings.batch_size,
-            )
-            for shift in shifts
-        ]
-        return torch.from_numpy(np.stack(per_shift, axis=1)).to(self.device)
+        codes = np.stack([haplotype_windows(genome, variants, allele, window, shift) for shift in shifts], axis=1)
+        probabilities = predict_probabilities(
+            self.network, codes.reshape(-1, window), self.device, self.settings.batch_size
+        )
+        return torch.from_numpy(probabilities.reshape(len(variants), len(shifts), -1)).to(self.device)
 
 
 def haplotype_windows(genome: Genome, variants: pd.DataFrame, allele: str, window: int, shift: int) -> Codes:

@@ -1,0 +1,196 @@
+"""Prove the seal room: the trained built-in world, published DeepLIFT rows, the fast engine against the plain path.
+
+The last line printed is one line of JSON, kept as results/checks/seal.json. Figures of real data are null where the
+environment variable CISWEAVE_REAL_DATA names no folder. Exit status 1 means that something is not as it must be; speed
+is only reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+from benchmarks.seal import engine_speed
+from tests.real.checks import data_folder
+from tests.workflow.snake import Folder
+
+from cisweave.core.files import read_json, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "results/checks/seal.json"
+TRUTH = ROOT / "results/demo/truth.json"
+EXPLAINED = ROOT / "results/demo/seal/tissue/interpret/deeplift/tracks.parquet"
+PUBLISHED_ROWS = "parity/Seal_deeplift_outcome_0.npy"
+PUBLISHED_SCORES = "parity/Seal_test_var_tissue_state_effect_pred.tsv"
+FIGURES = (
+    "world_spearman",
+    "deeplift_parity_max_abs_diff",
+    "engine_max_abs_diff",
+    "engine_max_rel_diff",
+    "plain_variants_per_s",
+    "plain_gflops",
+    "engine_speed_snv",
+    "engine_speed_indel",
+    "engine_speed_saturation",
+    "peak_mb_1x",
+    "peak_mb_10x",
+)
+"""The figures in the order in which they are printed; others follow."""
+MOST_PARITY = 1.5e-5
+"""Largest difference of a row's sum from the published score, which has five decimals."""
+MOST_DELTA = 1e-6
+MOST_PROBABILITY = 1e-6
+MOST_RELATIVE = 1e-4
+"""Of the scores' standard deviation."""
+LEAST_SPREAD = 0.01
+"""Standard deviation of the scores below which the comparison means nothing."""
+MOST_GROWTH = 1.25
+"""Of the peak memory, from some variants to ten times as many."""
+
+Found = tuple[dict[str, Any], list[str]]
+
+
+class Scale(NamedTuple):
+    """How much of everything."""
+
+    small: bool = False
+    pairs: int = 5
+    plain: int = 4
+    fast: int = 64
+    promoter: int = 1000
+    memory: int = 32
+
+
+QUICK = Scale(small=True, pairs=1, plain=2, fast=8, promoter=20, memory=8)
+
+
+def say(text: str) -> None:
+    """Tell what is going on; standard output is for the figures."""
+    print(f"check-seal: {text}", file=sys.stderr, flush=True)
+
+
+def world(_: Scale) -> Found:
+    """Train on the built-in world (nothing to do where it has run); held-out expression and effects, their floors."""
+    status = subprocess.run([ROOT / "scripts/demo.sh"], stdout=sys.stderr, check=False).returncode
+    problems = [] if status == 0 else [f"the demo ended with status {status}"]
+    truth = read_json(TRUTH) if TRUTH.is_file() else {}
+    summary, floors = truth.get("summary", {}), truth.get("floors", {})
+    needed = ("expression_spearman", "effect_sign_agreement", "effect_spearman")
+    problems += [f"the truth check has no floor for {name}" for name in needed if name not in floors]
+    if not truth.get("floors_passed"):
+        problems.append("not every floor of the truth check was reached")
+    figures = {"world_spearman": summary.get("expression_spearman")}
+    figures |= {f"world_{name}": summary.get(name) for name in needed[1:]}
+    return figures, problems
+
+
+def added_context(_: Scale) -> Found:
+    """One more row in the table of contexts: the sets that are fine-tuned again."""
+    row = "cell\tmicroglia\n"
+    with tempfile.TemporaryDirectory(prefix="cisweave-contexts-") as temporary:
+        folder = Folder.make(Path(temporary) / "run")
+        folder.edit("config/demo_contexts.tsv", row, "")
+        folder.finish()
+        with (folder.path / "config/demo_contexts.tsv").open("a") as handle:
+            handle.write(row)
+        jobs = folder.dry_run().jobs
+    trained = [job for job in jobs if job["rule"] in ("seal_train_chromatin", "seal_pretrain", "seal_finetune")]
+    found = sorted(f"{job['rule']} {job['wildcards'].get('context_set', '')}".strip() for job in trained)
+    problems = [] if found == ["seal_finetune cell"] else [f"one more cell state trains again: {', '.join(found)}"]
+    return {"added_context_trains": found}, problems
+
+
+def deeplift(_: Scale) -> Found:
+    """DeepLIFT's completeness: the published array against the published scores, ours against ours."""
+    figures: dict[str, Any] = {}
+    problems = []
+    if EXPLAINED.is_file():
+        table = pd.read_parquet(EXPLAINED, columns=["score", "sum"])
+        figures["deeplift_rows"] = len(table)
+        figures["deeplift_max_delta"] = float((table["sum"] - table["score"]).abs().max())
+        if not (len(table) and figures["deeplift_max_delta"] <= MOST_DELTA):
+            problems.append(f"DeepLIFT: sums are off the scores by {figures['deeplift_max_delta']}")
+    else:
+        problems.append(f"{EXPLAINED.relative_to(ROOT)} is missing")
+    folder, reason = data_folder()
+    if folder is None:
+        return {**figures, "deeplift_parity_max_abs_diff": None, "real_data": reason}, problems
+    sums = np.load(folder / PUBLISHED_ROWS, allow_pickle=False).astype(np.float64).sum(axis=1)
+    scores = pd.read_csv(folder / PUBLISHED_SCORES, sep="\t")["early_fetal.A1C"].to_numpy()
+    parity = float(np.abs(sums - scores).max())
+    if parity > MOST_PARITY:
+        problems.append(f"DeepLIFT: published rows are off the published scores by {parity}")
+    return {**figures, "deeplift_parity_max_abs_diff": parity, "real_data": "used"}, problems
+
+
+def engine(scale: Scale) -> Found:
+    """The fast engine at the published size against the plain path: agreement, speed, memory."""
+    report = engine_speed(scale.small, scale.pairs, scale.plain, scale.fast, scale.promoter, scale.memory)
+    problems = []
+    for name, most in (("probability_max_abs_diff", MOST_PROBABILITY), ("engine_max_abs_diff", MOST_PROBABILITY)):
+        if not report[name] <= most:
+            problems.append(f"engine: {name} is {report[name]}, above {most}")
+    if not report["engine_max_rel_diff"] <= MOST_RELATIVE:
+        problems.append(f"engine: scores differ by {report['engine_max_rel_diff']} of their spread")
+    if not report["score_sd"] >= LEAST_SPREAD:
+        problems.append(f"engine: the scores' spread {report['score_sd']} is too small to compare them")
+    if not report["peak_mb_10x"] <= MOST_GROWTH * report["peak_mb_1x"]:
+        problems.append(f"memory grows from {report['peak_mb_1x']} to {report['peak_mb_10x']} MB with the variants")
+    return report, problems
+
+
+PARTS: dict[str, tuple[str, Callable[[Scale], Found]]] = {
+    "engine": ("the fast engine against the plain path, at the published size (minutes)", engine),
+    "world": ("the built-in world, trained and scored", world),
+    "contexts": ("a row more in the table of contexts", added_context),
+    "deeplift": ("DeepLIFT against the scores", deeplift),
+}
+"""The parts in the order in which they run: what is timed comes first."""
+
+
+def main() -> int:
+    """Run the parts, print the figures and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"which parts: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a narrow network and little of everything")
+    words = parser.parse_args()
+    unknown = [name for name in words.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
+    logging.getLogger("cisweave").setLevel(logging.ERROR)
+    figures: dict[str, Any] = dict.fromkeys(FIGURES)
+    seconds: dict[str, int] = {}
+    problems: list[str] = []
+    for name in words.parts or PARTS:
+        text, part = PARTS[name]
+        say(text)
+        started = time.monotonic()
+        found, wrong = part(QUICK if words.quick else Scale())
+        seconds[name] = round(time.monotonic() - started)
+        figures |= found
+        problems += wrong
+    for problem in problems:
+        say(problem)
+    figures |= {"quick": words.quick, "seconds": seconds}
+    if not words.parts:
+        write_json(OUT, figures)
+    print(json.dumps(figures))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

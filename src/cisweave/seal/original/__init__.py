@@ -1,0 +1,1 @@
+"""The files of the published Seal: its weights, summaries, arrays and tables, read and written."""
