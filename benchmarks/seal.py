@@ -243,6 +243,22 @@ def speeds(world: World, pairs: int, plain_number: int, fast_number: int) -> dic
     return found
 
 
+def neighbours_speed(world: World, pairs: int, plain_number: int, number: int) -> dict[str, float]:
+    """The ratio for substitutions one after the other in the file, which share the trunk of their stretch."""
+    table = world.snvs.sort_values(["chrom", "pos"]).reset_index(drop=True)
+    turn = iter(range(10_000))
+
+    def other() -> pd.DataFrame:
+        first = number * next(turn) % max(1, len(table) - number)
+        return table.iloc[first : first + number]
+
+    with world.genome() as genome:
+        plain, fast = world.scorer(genome, "plain"), world.scorer(genome, "fast")
+        few = table.head(plain_number)
+        times = interleaved(lambda: plain.score(few), len(few), lambda: fast.score(other()), number, pairs)
+    return {"engine_speed_neighbours": round(times["ratio"], 2), "engine_neighbours_per_s": round(1 / times["fast"], 3)}
+
+
 def saturation_speed(world: World, pairs: int, plain_number: int, promoter: int) -> dict[str, float]:
     """Seconds per allele of all substitutions of a promoter by both paths, and their ratio."""
     gene = str(world.snvs["gene_id"].iloc[0])
@@ -442,6 +458,7 @@ def engine_speed(
             "pairs": pairs,
             **differences(world, 8),
             **speeds(world, pairs, plain_number, fast_number),
+            **neighbours_speed(world, pairs, plain_number, fast_number),
             **saturation_speed(world, pairs, plain_number, promoter),
         }
         if memory_variants:

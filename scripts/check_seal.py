@@ -28,10 +28,14 @@ from tests.real.checks import data_folder
 from tests.workflow.snake import Folder
 
 from cisweave.core.files import read_json, write_json
+from cisweave.seal.interpret.output import read_upstream
+from cisweave.seqlets.stores import read_attributions
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "results/checks/seal.json"
 TRUTH = ROOT / "results/demo/truth.json"
+ATTRIBUTED = ROOT / "results/demo/seal/tissue/attribute"
+INSTANCES = ROOT / "results/demo/simulate/truth/instances.tsv"
 EXPLAINED = ROOT / "results/demo/seal/tissue/interpret/deeplift/tracks.parquet"
 PUBLISHED_ROWS = "parity/Seal_deeplift_outcome_0.npy"
 PUBLISHED_SCORES = "parity/Seal_test_var_tissue_state_effect_pred.tsv"
@@ -55,6 +59,10 @@ MOST_DELTA = 1e-6
 MOST_PROBABILITY = 1e-6
 MOST_RELATIVE = 1e-4
 """Of the scores' standard deviation."""
+STRONGEST = 10
+"""Bases of each haplotype that are looked up among the planted motifs."""
+LEAST_IN_MOTIFS = 0.6
+LEAST_OCCUPANCY = 0.5
 LEAST_SPREAD = 0.01
 """Standard deviation of the scores below which the comparison means nothing."""
 MOST_GROWTH = 1.25
@@ -118,9 +126,9 @@ def deeplift(_: Scale) -> Found:
     figures: dict[str, Any] = {}
     problems = []
     if EXPLAINED.is_file():
-        table = pd.read_parquet(EXPLAINED, columns=["score", "sum"])
+        table = pd.read_parquet(EXPLAINED, columns=["score", "attribution_sum"])
         figures["deeplift_rows"] = len(table)
-        figures["deeplift_max_delta"] = float((table["sum"] - table["score"]).abs().max())
+        figures["deeplift_max_delta"] = float((table["attribution_sum"] - table["score"]).abs().max())
         if not (len(table) and figures["deeplift_max_delta"] <= MOST_DELTA):
             problems.append(f"DeepLIFT: sums are off the scores by {figures['deeplift_max_delta']}")
     else:
@@ -128,12 +136,36 @@ def deeplift(_: Scale) -> Found:
     folder, reason = data_folder()
     if folder is None:
         return {**figures, "deeplift_parity_max_abs_diff": None, "real_data": reason}, problems
-    sums = np.load(folder / PUBLISHED_ROWS, allow_pickle=False).astype(np.float64).sum(axis=1)
+    sums = read_upstream(folder / PUBLISHED_ROWS).sum(axis=1, dtype=np.float64)
     scores = pd.read_csv(folder / PUBLISHED_SCORES, sep="\t")["early_fetal.A1C"].to_numpy()
     parity = float(np.abs(sums - scores).max())
     if parity > MOST_PARITY:
         problems.append(f"DeepLIFT: published rows are off the published scores by {parity}")
     return {**figures, "deeplift_parity_max_abs_diff": parity, "real_data": "used"}, problems
+
+
+def bases(_: Scale) -> Found:
+    """The strongest bases of attributed reference haplotypes: the share that lies in planted motifs."""
+    if not (ATTRIBUTED / "attributions.h5").is_file():
+        return {"bases_in_motifs": None}, [f"{ATTRIBUTED.relative_to(ROOT)} is missing"]
+    found = read_attributions(ATTRIBUTED / "attributions.h5")
+    loci = pd.read_csv(ATTRIBUTED / "loci.tsv", sep="\t").set_index("locus_id")
+    motifs = pd.read_csv(INSTANCES, sep="\t").query("occupancy >= @LEAST_OCCUPANCY")
+    inside: list[bool] = []
+    covered: list[bool] = []
+    for locus_id, projected in zip(found.locus_id, found.projected, strict=True):
+        locus = loci.loc[locus_id]
+        if locus["allele"] != "ref":
+            continue
+        near = motifs[(motifs.chrom == locus.chrom) & (motifs.end > locus.start) & (motifs.start < locus.end)]
+        held = np.zeros(len(projected), dtype=bool)
+        for start, end in zip(near.start - locus.start, near.end - locus.start, strict=True):
+            held[max(start, 0) : end] = True
+        inside += held[np.argsort(-np.abs(projected))[:STRONGEST]].tolist()
+        covered += held.tolist()
+    share = float(np.mean(inside)) if inside else 0.0
+    problems = [] if share >= LEAST_IN_MOTIFS else [f"only {share:.2f} of the strongest bases lie in planted motifs"]
+    return {"bases_in_motifs": round(share, 3), "bases_covered": round(float(np.mean(covered or [0])), 3)}, problems
 
 
 def engine(scale: Scale) -> Found:
@@ -157,6 +189,7 @@ PARTS: dict[str, tuple[str, Callable[[Scale], Found]]] = {
     "world": ("the built-in world, trained and scored", world),
     "contexts": ("a row more in the table of contexts", added_context),
     "deeplift": ("DeepLIFT against the scores", deeplift),
+    "bases": ("bases that are attributed, against the planted motifs", bases),
 }
 """The parts in the order in which they run: what is timed comes first."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cisweave.config import EngineSettings
 from cisweave.models.beluga import Beluga
-from cisweave.seal.engine.dense import STAGES, DenseEngine, PlaceLayers, dense_clusters, stretches
+from cisweave.seal.engine.dense import STAGES, DenseEngine, MixedEngine, PlaceLayers, dense_clusters, stretches
 from cisweave.seal.engine.plain import PlainEngine, haplotype_windows
 from cisweave.seal.engine.work import (
     NetworkShape,
@@ -196,6 +196,27 @@ def test_no_variants(genome):
     engine = DenseEngine(small_network(400), CPU, EngineSettings())
     found = engine.predict(pd.DataFrame({"chrom": [], "pos": [], "ref": [], "alt": []}), genome, [-100, 0, 100])
     assert found.reference.shape == found.alternative.shape == (0, 3, 3)
+
+
+def test_close_variants_go_one_way_and_scattered_ones_the_other(genome):
+    network = small_network(400)
+    close = random_variants(genome, 12, 16, 2000, 2200)
+    single = random_variants(genome, 2, 17, 5000, 6500)
+    variants = pd.concat([single.iloc[:1], close, single.iloc[1:]], ignore_index=True).sample(frac=1, random_state=0)
+    taken = []
+
+    class Single(DenseEngine):
+        def predict(self, variants, genome, shifts):
+            taken.append(len(variants))
+            return super().predict(variants, genome, shifts)
+
+    scattered = Single(network, CPU, EngineSettings())
+    engine = MixedEngine(scattered, EngineSettings(), scattered.dense)
+    assert max(largest_differences(network, variants, genome, [-100, 0, 100], engine)) < 1e-10
+    assert taken == [2]
+    assert max(largest_differences(network, single, genome, [-100, 0, 100], engine)) < 1e-10
+    assert max(largest_differences(network, close, genome, [-100, 0, 100], engine)) < 1e-10
+    assert taken == [2, 2]
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

@@ -222,7 +222,7 @@ def test_from_the_command_line(opened, tmp_path):
     words = [str(folder / word) if (folder / word).exists() else word for word in [*words, "--model", "model"]]
     words += ["--out", str(tmp_path / "e.parquet"), "--rejects", str(tmp_path / "r.tsv"), "--gene", "G1"]
     words += ["--upstream", "2", "--downstream", "1", "--deletions", "--device", "cpu"]
-    words += ["--windows", '{"max_shift": 100, "shift_step": 100}']
+    words += ["--predict", '{"max_shift": 100, "shift_step": 100}']
     done = CliRunner().invoke(build(["seal"]), words)
     assert done.exit_code == 0, done.output
     assert len(pd.read_parquet(tmp_path / "e.parquet")) == 12

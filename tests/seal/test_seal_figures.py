@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from cisweave.seal.figures import FIGURES, TABLES, draw_seal_figures
+from cisweave.seal.figures import FIGURES, TABLES, distance_labels, draw_seal_figures
 from cisweave.seal.summary import summarize_seal
 
 
@@ -86,3 +86,8 @@ def test_a_run_with_nothing_has_figures_that_say_so(tmp_path: Path) -> None:
     draw_seal_figures([], [], {}, "general", tmp_path / "figures")
     assert all((tmp_path / f"figures/{name}.svg").stat().st_size for name in FIGURES)
     assert len(pd.read_csv(tmp_path / "figures/performance.tsv", sep="\t")) == 0
+
+
+def test_distances_in_words() -> None:
+    assert distance_labels()[:2] == ["0–100", "100–200"]
+    assert distance_labels()[-4:] == ["2–5 kb", "5–10 kb", "10–20 kb", "≥ 20 kb"]

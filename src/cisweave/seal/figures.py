@@ -79,7 +79,7 @@ def performance_figure(performance: pd.DataFrame) -> Picture:
     sets = by_set(performance)
     longest = max((len(rows) for _, rows in sets.values()), default=0)
     height = 1.2 + 0.16 * min(max(longest, 5), MOST_NAMED)
-    with panels(1, max(len(sets), 1), 3.5 * max(len(sets), 1), height) as (figure, axes):
+    with panels(1, max(len(sets), 1), 3.5 * max(len(sets), 1), height, sharex=True) as (figure, axes):
         if not sets:
             return nothing(axes[0], "no set has measured expression", figure)
         for ax, (name, (colour, rows)) in zip(axes, sets.items(), strict=True):
@@ -151,8 +151,8 @@ def distance_figure(distance: pd.DataFrame) -> Picture:
 
 def distance_labels() -> list[str]:
     """The bins of distance in words."""
-    ends = [*(f"{start:,}–{end - 1:,}" for start, end in pairwise(DISTANCES))]
-    return [*ends, f"≥ {DISTANCES[-1]:,}"]
+    named = [f"{start / 1000:g} kb" if start >= 1000 else str(start) for start in DISTANCES]
+    return [*(f"{start.removesuffix(' kb')}–{end}" for start, end in pairwise(named)), f"≥ {named[-1]}"]
 
 
 def contexts_figure(contexts: pd.DataFrame) -> Picture:

@@ -14,6 +14,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.models.beluga import Beluga
 from cisweave.models.folders import LoadedModel, ModelSpec
 from cisweave.seal.engine import make_engine
+from cisweave.seal.engine.dense import MixedEngine
 from cisweave.seal.engine.fast import FastEngine, shared_tiling
 from cisweave.seal.engine.geometry import Tiling
 from cisweave.seal.engine.plain import PlainEngine
@@ -175,6 +176,18 @@ def test_batch_size_and_order_do_not_matter(batch, genome, model):
     once = both(engine_of(model), table, genome)
     again = both(engine_of(model, batch_size=batch), table.iloc[order], genome)
     np.testing.assert_allclose(again, once[:, order], atol=1e-12, rtol=0)
+
+
+def test_room_for_one_sequence_at_a_time_is_enough(genome, model, monkeypatch):
+    """Cones of one reference are entered together, whatever stands between them in the table."""
+    first, second = (take("chr1", pos, 1) for pos in (2000, 2010))
+    rows = [("chr1", 2000, first, alt) for alt in "ACGT" if alt != first]
+    rows[1:1] = [("chr1", 2010, second, alt) for alt in "ACGT" if alt != second]
+    table = variants([*rows, *EVERYTHING])
+    once = both(engine_of(model), table, genome)
+    monkeypatch.setattr("cisweave.seal.engine.fast.ACTIVATION_BYTES", {"cpu": 1})
+    np.testing.assert_allclose(both(engine_of(model), table, genome), once, atol=1e-12, rtol=0)
+    np.testing.assert_allclose(once[:, : len(rows)], expected(model, table[: len(rows)]), atol=EXACT)
 
 
 def test_index_of_the_table_does_not_matter(genome, model):
@@ -357,10 +370,15 @@ def test_batch_normalisation_is_folded(genome):
     np.testing.assert_allclose(both(engine_of(model), table, genome), expected(model, table), atol=EXACT)
 
 
-@pytest.mark.parametrize(("path", "kind"), [("fast", FastEngine), ("plain", PlainEngine)])
-def test_settings_choose_the_engine(path, kind, tmp_path):
-    chromatin = LoadedModel(network(double=False), ModelSpec("beluga", {}, ["a", "b", "c"]), tmp_path, CPU)
-    assert type(make_engine(chromatin, EngineSettings(path=path))) is kind
+def test_settings_choose_the_engine(genome, model, tmp_path):
+    """The fast one sends variants that stand close together to the dense one; the numbers are the same."""
+    chromatin = LoadedModel(model, ModelSpec("beluga", {}, ["a", "b", "c"]), tmp_path, CPU)
+    assert type(make_engine(chromatin, EngineSettings(path="plain"))) is PlainEngine
+    engine = make_engine(chromatin, EngineSettings(path="fast"))
+    assert type(engine) is MixedEngine
+    assert type(engine.scattered) is FastEngine
+    table = variants([*EVERYTHING, *(snv("chr2", pos) for pos in range(1000, 1040))])
+    np.testing.assert_allclose(both(engine, table, genome), expected(model, table), atol=EXACT)
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def saturate(
     tsv: Tsv = None,
     best: Best = None,
     settings: Settings = None,
-    windows: Windows = None,
+    predict: Windows = None,
     engine: Engine = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -77,7 +77,7 @@ def saturate(
         bigwig,
         Views(tsv=tsv, best=best),
         chosen,
-        load_settings(PredictSettings, windows),
+        load_settings(PredictSettings, predict),
         load_settings(EngineSettings, engine),
         device,
     )

@@ -57,9 +57,12 @@ class ChromatinEngine(Protocol):
 
 def make_engine(chromatin: LoadedModel, settings: EngineSettings) -> ChromatinEngine:
     """The engine the settings ask for, around a chromatin model."""
+    from cisweave.seal.engine.dense import MixedEngine
     from cisweave.seal.engine.fast import FastEngine
     from cisweave.seal.engine.plain import PlainEngine
 
     network = cast("Beluga", chromatin.module)
-    engine = FastEngine if settings.path == "fast" else PlainEngine
-    return engine(network, chromatin.device, settings)
+    if settings.path == "plain":
+        return PlainEngine(network, chromatin.device, settings)
+    scattered = FastEngine(network, chromatin.device, settings)
+    return MixedEngine(scattered, settings, scattered.trunk.layers)

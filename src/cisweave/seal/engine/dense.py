@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cisweave.models.beluga import BLOCK_STRIDE, KERNEL, POOL
-from cisweave.seal.engine.base import AllelePredictions
+from cisweave.seal.engine.base import AllelePredictions, ChromatinEngine
+from cisweave.seal.engine.fast import SAMPLE
 from cisweave.seal.engine.layers import Layers, choose_precision
 from cisweave.seal.engine.work import NetworkShape, union_bases
 from cisweave.sequence.genome import Genome
@@ -114,15 +115,16 @@ class PlaceLayers:
     def __init__(self, network: Beluga, dense: Layers):
         self.dense, self.window, self.dtype = dense, network.window, dense.dtype
         convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv1d)]
-        self._kernels = [
-            layer.weight.detach()
-            .to(dense.device, dense.dtype)[:, :, None]
-            .contiguous(memory_format=torch.channels_last)
-            for layer in convolutions
-        ]
+        self._kernels = [self._kernel(layer.weight.detach()) for layer in convolutions]
         self._biases = [
             cast("torch.Tensor", layer.bias).detach().to(dense.device, dense.dtype) for layer in convolutions
         ]
+
+    def _kernel(self, weight: torch.Tensor) -> torch.Tensor:
+        """A weight; on a GPU for images of height 1 whose channels lie side by side."""
+        weight = weight.to(self.dense.device, self.dtype)
+        on_gpu = self.dense.device.type == "cuda"
+        return weight[:, :, None].contiguous(memory_format=torch.channels_last) if on_gpu else weight
 
     def bases(self, codes: torch.Tensor) -> torch.Tensor:
         """One-hot values (n, places, 4) of codes (n, places)."""
@@ -131,9 +133,13 @@ class PlaceLayers:
     def convolve(self, stage: Stage, values: torch.Tensor, spread: int = 1) -> torch.Tensor:
         """A convolution and its ReLU; ``spread`` places lie from tap to tap."""
         number = cast("int", stage.layer) - 1
-        image = values.transpose(1, 2)[:, :, None]
-        found = torch.conv2d(image, self._kernels[number], self._biases[number], dilation=(1, spread)).relu_()
-        return found[:, :, 0].transpose(1, 2)
+        kernel, bias, by_channel = self._kernels[number], self._biases[number], values.transpose(1, 2)
+        if self.dense.device.type == "cuda":
+            found = torch.conv2d(by_channel[:, :, None], kernel, bias, dilation=(1, spread))[:, :, 0]
+        else:
+            # channels side by side would be a little faster here, but several times less accurate
+            found = torch.conv1d(by_channel.contiguous(), kernel, bias, dilation=spread)
+        return found.relu_().transpose(1, 2)
 
     def grow(self, stage: Stage, values: torch.Tensor) -> torch.Tensor:
         """A layer on values that one window reads."""
@@ -444,6 +450,43 @@ class DenseEngine:
         longest = int(max(variants["ref"].str.len().max(), variants["alt"].str.len().max()))
         first, last = int(variants["pos"].min()), int(variants["pos"].max())
         return self.prepare(genome, str(variants["chrom"].iloc[0]), first, last, shifts, longest)
+
+
+class MixedEngine:
+    """Sends variants that stand close together to :class:`DenseEngine`, and the others to an engine for single ones.
+
+    Parameters
+    ----------
+    scattered
+        The engine for single variants.
+    layers
+        The network's weights as that engine has them.
+    """
+
+    def __init__(self, scattered: ChromatinEngine, settings: EngineSettings, layers: Layers):
+        self.network, self.device, self.scattered = scattered.network, scattered.device, scattered
+        self.dense = DenseEngine(scattered.network, scattered.device, settings, layers)
+        self._measured = settings.precision != "bfloat16"
+
+    def predict(self, variants: pd.DataFrame, genome: Genome, shifts: Sequence[int]) -> AllelePredictions:
+        """See :meth:`cisweave.seal.engine.base.ChromatinEngine.predict`."""
+        if not self._measured and len(variants):
+            # the engine for single variants says how far off this arithmetic is on the first it meets
+            self.scattered.predict(variants.iloc[:SAMPLE], genome, shifts)
+            self._measured = True
+        clusters = dense_clusters(variants, self.network, shifts)
+        if not clusters:
+            return self.scattered.predict(variants, genome, shifts)
+        together = np.concatenate(clusters)
+        alone = np.setdiff1d(np.arange(len(variants)), together)
+        order = torch.from_numpy(np.argsort(np.concatenate([together, alone]))).to(self.device)
+        parts = [self.dense.predict(variants.iloc[together], genome, shifts)]
+        if len(alone):
+            parts.append(self.scattered.predict(variants.iloc[alone], genome, shifts))
+        return AllelePredictions(
+            torch.cat([part.reference for part in parts])[order],
+            torch.cat([part.alternative for part in parts])[order],
+        )
 
 
 Group = tuple[NDArray[np.int64], int, Codes]

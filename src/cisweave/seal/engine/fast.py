@@ -50,9 +50,9 @@ class FastEngine:
     """Predicts variants one batch at a time, each distinct sequence once; see the module's text."""
 
     def __init__(self, network: Beluga, device: torch.device, settings: EngineSettings):
-        self.network, self.device, self.settings = network, device, settings
+        self.network, self.device, self.settings = without_normalisation(network), device, settings
         precision = choose_precision(settings.precision, device)
-        self.trunk = Trunk(Layers(without_normalisation(network), device, precision))
+        self.trunk = Trunk(Layers(self.network, device, precision))
         self.plain = PlainEngine(network, device, settings)
         self._recent = RecentSequences(REMEMBERED)
         self._told_plain = False

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -135,9 +136,15 @@ class Haplotypes:
         for reference, alternative, span in zip(self.references, self.alternatives, spans, strict=True):
             if span is None or alternative in references or alternative not in wanted:
                 continue
-            if Cone(tiling, span).share <= WIDEST_CONE:
+            if share(tiling, span) <= WIDEST_CONE:
                 found.setdefault(alternative, Change(alternative, reference, span))
         return list(found.values())
+
+
+@lru_cache(maxsize=4096)
+def share(tiling: Tiling, changed: Span) -> float:
+    """What a cone costs of a whole pass."""
+    return Cone(tiling, changed).share
 
 
 def changed_span(ref_length: int, alt_length: int, before: int, tiling: Tiling) -> Span | None:

@@ -117,6 +117,10 @@ class Layers:
         """To be entered around the layers' functions: sets what products in float32 mean on a GPU, and puts it back."""
         return float32_arithmetic(self.precision == "tf32") if self.device.type == "cuda" else nullcontext()
 
+    def _exactly(self) -> AbstractContextManager[None]:
+        """Products in float32 proper, whatever the trunk's precision."""
+        return float32_arithmetic(False) if self.device.type == "cuda" else nullcontext()
+
     def empty(self, *shape: int) -> torch.Tensor:
         """Room for activations of the trunk."""
         return torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -177,14 +181,16 @@ class Layers:
         """
         channels = difference.shape[2]
         weight = self._dense[first * channels : (first + difference.shape[1]) * channels]
-        return multiply(difference.flatten(1), weight)
+        with self._exactly():
+            return multiply(difference.flatten(1), weight)
 
     def probabilities(self, hidden: torch.Tensor) -> torch.Tensor:
         """Probabilities (…, tracks) from the first fully connected layer before its ReLU (…, hidden).
 
         Through PyTorch's default library: this product is small, and its sums are twice as accurate there.
         """
-        logits = nnf.linear(torch.relu(hidden.reshape(-1, self.hidden)), self._output, self._output_bias)
+        with self._exactly():
+            logits = nnf.linear(torch.relu(hidden.reshape(-1, self.hidden)), self._output, self._output_bias)
         return torch.sigmoid_(logits).view(*hidden.shape[:-1], self.tracks)
 
 
