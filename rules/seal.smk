@@ -341,14 +341,14 @@ rule seal_gather:
     params:
         version=VERSIONS["seal"],
         annotation=each("--context-annotation", "annotation"),
-        settings=RUN.settings("seal.predict"),
+        listed_contexts=lookup(dpath="seal/listed_contexts", within=config),
     message:
         "Gathering the scores in {wildcards.context_set}"
     shell:
         "cisweave seal gather {input.parts:q} --out {output.effects:q} --tsv {output.tsv:q}"
         " --annotated-vcf {output.vcf:q} --best {output.best:q} --contexts-table {output.contexts:q}"
         " --chromatin-effects {output.chromatin:q} --rejects {output.rejects:q} {params.annotation:q}"
-        " --settings {params.settings:q} > {log:q} 2>&1"
+        " --listed-contexts {params.listed_contexts} > {log:q} 2>&1"
 
 
 rule seal_interpret:

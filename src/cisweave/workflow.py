@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files, missing_files
+from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files, missing_files, shift_too_large
 from cisweave.config.load import load_config, read_tracks
 from cisweave.config.model import Config
 from cisweave.config.sections import MotifDatabase
@@ -73,7 +73,18 @@ class Run:
     def evaluated_sets(self) -> list[str]:
         """Context sets with an expression table and a model."""
         modelled = [*self.specific_sets, *([self.config.seal.general] if self.pretrained else [])]
-        return [name for name in self.contexts if name in modelled and name in self.config.seal.expression]
+        return [name for name in self.contexts if name in modelled and self._is_measured(name)]
+
+    def _is_measured(self, context_set: str) -> bool:
+        """Whether there is an expression table of a set; an imported model does without."""
+        imported = {*self.config.seal.imported.models, *([self.config.seal.general] if self._imports_general else [])}
+        table = self.config.seal.expression.get(context_set)
+        return table is not None and (context_set not in imported or table.is_file() or str(table) in self.world)
+
+    @property
+    def _imports_general(self) -> bool:
+        """Whether the pre-trained model is imported."""
+        return self.config.seal.imported.pretrained is not None
 
     @property
     def scored_sets(self) -> list[str]:
@@ -229,6 +240,7 @@ def open_run(config: Mapping[str, Any]) -> Run:
         checked, made, columns if files else {}, unready_fetches(checked, resources.values())
     )
     contexts |= imported_contexts(checked, contexts)
+    check_imported_chromatin(checked)
     return Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
 
 
@@ -244,6 +256,21 @@ def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list
             path=config.seal.contexts,
         )
     return {name: read_spec(folder).outputs for name, folder in folders.items()}
+
+
+def check_imported_chromatin(config: Config) -> None:
+    """Raise if an imported chromatin model is of another kind, or its window too short for the configured shifts."""
+    folder = config.seal.imported.chromatin
+    if folder is None:
+        return
+    spec = read_spec(folder)
+    if spec.architecture != "beluga":
+        raise CisweaveError(
+            f"seal.imported.chromatin needs a model of kind beluga, not {spec.architecture}", path=folder
+        )
+    problems = shift_too_large(config, int(spec.hyperparameters["window"]), "seal.imported.chromatin")
+    if problems:
+        raise CisweaveError(problems[0])
 
 
 def fetchable(config: Config) -> dict[str, Resource]:

@@ -135,3 +135,19 @@ def test_contigs_must_be_in_the_fasta(complete: dict[str, Any]) -> None:
         "seal.chromatin.test_chromosomes: chr9 is not a contig of genome.fa",
         "seal.model.test_chromosomes: 8 is not a contig of genome.fa",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({"explain": {"tracks": ["deeplift"]}}, "explain.tracks"),
+        ({"explain": {"bases": True}}, "explain.bases"),
+        ({"saturate": {"genes": ["G1"]}}, "saturate.genes"),
+    ],
+)
+def test_what_explains_windows_needs_windows(complete: dict[str, Any], keys: dict[str, Any], key: str) -> None:
+    complete["seal"] |= keys
+    check_run(load_config(complete))
+    complete["seal"]["predict"] = {"mode": "haplotype"}
+    with pytest.raises(CisweaveError, match=rf"seal\.{key}: this explains scores of shifted windows"):
+        check_run(load_config(complete))

@@ -1,5 +1,7 @@
 """What is made of the scores: the annotated VCF, the strongest contexts, Seal's table, the table of contexts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,7 +58,7 @@ def effects(folder, contexts=CONTEXTS, values=EFFECTS):
 
 # --- the VCF ----------------------------------------------------------------------------------------------------------
 def test_the_vcf_is_the_users_with_effects(tmp_path):
-    write_views(effects(tmp_path), views(tmp_path), listed=2)
+    write_views(effects(tmp_path), replace(views(tmp_path), listed=2))
     with VariantFile(tmp_path / "effects.vcf.gz") as vcf:
         header = str(vcf.header)
         records = list(vcf)

@@ -103,7 +103,9 @@ def test_every_substitution_and_deletion_once(tmp_path):
     assert deletions[["pos", "ref", "alt"]].to_numpy().tolist() == [[1, "AC", "A"], [4, "GT", "G"], [5, "TA", "T"]]
     assert alleles.record.tolist() == list(range(7, 7 + len(alleles)))
     assert alleles.dist_to_tss.tolist() == (alleles.pos - 4).tolist()
-    assert unknown[["position", "ref", "code"]].to_numpy().tolist() == [["3", "N", "unknown_base"]]
+    # Deletions that no known base stands before: of the contig's first base, and of the one behind the N.
+    rows = unknown[["position", "ref", "code"]].to_numpy().tolist()
+    assert rows == [["1", "A", "unknown_base"], ["3", "N", "unknown_base"], ["4", "G", "unknown_base"]]
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import shlex
@@ -271,3 +272,51 @@ def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) 
     assert "results/own/report.html" in done.job("report_html")["output"]
     assert "--genome-figures" not in done.job("report_html")["command"]
     assert folder.dry_run("figures_genome", "--configfile", "own.yaml", demo=False).rules() == {"figures_genome"}
+
+
+@pytest.fixture
+def ready_made(tmp_path: Path) -> Folder:
+    """A folder with ready-made models in ``models/`` and a configuration that imports them."""
+    folder = Folder.make(tmp_path / "run")
+    for name in ("genome.fa", "tss.bed", "my.vcf", "profiles.json"):
+        (folder.path / name).touch()
+    beluga = {"architecture": "beluga", "hyperparameters": {"window": 2000}, "outputs": ["CTCF"]}
+    expression = {"architecture": "expression", "hyperparameters": {}, "outputs": ["early.A1C", "early.AMY"]}
+    for name, spec in (("chromatin", beluga), ("tissue", expression)):
+        place = folder.path / "models" / name
+        place.mkdir(parents=True)
+        (place / "model.yaml").write_text(json.dumps(spec))
+        for file in ("weights.safetensors", "history.csv", "metrics.json"):
+            (place / file).touch()
+    (folder.path / "own.yaml").write_text(
+        "run: own\ngenome: {fasta: genome.fa, tss: tss.bed, vcf: my.vcf}\n"
+        "seal:\n  contexts: null\n"
+        "  imported: {chromatin: models/chromatin, profiles: profiles.json, models: {tissue: models/tissue}}\n"
+    )
+    return folder
+
+
+def test_imported_models_are_scored_with_and_nothing_is_trained(ready_made: Folder) -> None:
+    done = ready_made.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 0, done.text
+    training = {"seal_train_chromatin", "seal_profile_tss", "seal_pretrain", "seal_finetune", "seal_evaluate"}
+    assert not done.rules() & training
+    command = done.job("seal_predict", context_set="tissue", part="1")["command"]
+    assert "--chromatin models/chromatin --model models/tissue" in command
+    assert "--profiles profiles.json" in command
+    assert "--pretrained" not in done.job("report_html")["command"]
+
+
+def test_windows_of_an_imported_model_must_hold_the_shifts(ready_made: Folder) -> None:
+    spec = ready_made.path / "models/chromatin/model.yaml"
+    spec.write_text(spec.read_text().replace("2000", "600"))
+    done = ready_made.dry_run("--configfile", "own.yaml", demo=False)
+    assert done.status == 1
+    assert "seal.predict.max_shift: 800 is too large for a window of 600 bases (seal.imported.chromatin)" in done.text
+
+
+def test_phased_genotypes_are_scored_whole(ready_made: Folder) -> None:
+    (ready_made.path / "phased.vcf").touch()
+    ready_made.edit("own.yaml", "  contexts: null\n", "  contexts: null\n  phased: phased.vcf\n")
+    done = ready_made.dry_run("--configfile", "own.yaml", demo=False)
+    assert "--vcf phased.vcf" in done.job("seal_haplotype", context_set="tissue")["command"]

@@ -127,12 +127,18 @@ def inconsistent_genome(config: Config) -> list[str]:
 def inconsistent_seal(config: Config) -> list[str]:
     """Keys of the seal room that contradict each other."""
     seal, problems = config.seal, []
-    window = seal.chromatin.network.window
-    if seal.predict.max_shift >= window // 2:
-        problems.append(
-            f"seal.predict.max_shift: {seal.predict.max_shift} is too large for a window of {window} bases "
-            f"(seal.chromatin.network.window); write a multiple of {seal.predict.shift_step} below {window // 2}"
-        )
+    if seal.imported.chromatin is None:
+        problems += shift_too_large(config, seal.chromatin.network.window, "seal.chromatin.network.window")
+    if seal.predict.mode == "haplotype":
+        problems += [
+            f"seal.{key}: this explains scores of shifted windows; it cannot go with seal.predict.mode haplotype"
+            for key, asked in (
+                ("explain.tracks", seal.explain.tracks),
+                ("explain.bases", seal.explain.bases),
+                ("saturate.genes", seal.saturate.genes),
+            )
+            if asked
+        ]
     for key in ("chromatin", "model"):
         section = getattr(seal, key)
         both = sorted(set(section.valid_chromosomes) & set(section.test_chromosomes))
@@ -143,6 +149,17 @@ def inconsistent_seal(config: Config) -> list[str]:
     return problems
 
 
+def shift_too_large(config: Config, window: int, source: str) -> list[str]:
+    """A line if the shifted windows would not hold the variant; ``source`` tells where the window comes from."""
+    predict = config.seal.predict
+    if predict.mode == "haplotype" or predict.max_shift < window // 2:
+        return []
+    return [
+        f"seal.predict.max_shift: {predict.max_shift} is too large for a window of {window} bases "
+        f"({source}); write a multiple of {predict.shift_step} below {window // 2}"
+    ]
+
+
 def unknown_contigs(config: Config, made: Collection[Path]) -> list[str]:
     """One line for each split that names a contig the FASTA lacks, where its index is there to tell."""
     index = config.genome.fasta.with_name(config.genome.fasta.name + ".fai")
@@ -151,10 +168,19 @@ def unknown_contigs(config: Config, made: Collection[Path]) -> list[str]:
     known = [line.split("\t")[0] for line in read_text(index).splitlines()]
     return [
         f"seal.{section}.{key}: {contig} is not a contig of {config.genome.fasta}; {suggest(contig, known)}"
-        for section in ("chromatin", "model")
+        for section in trained_sections(config)
         for key in ("valid_chromosomes", "test_chromosomes")
         for contig in getattr(getattr(config.seal, section), key)
         if contig not in known
+    ]
+
+
+def trained_sections(config: Config) -> list[str]:
+    """Sections of the models that are trained in the run, not imported."""
+    seal = config.seal
+    return [
+        *(["chromatin"] if seal.imported.chromatin is None else []),
+        *(["model"] if seal.contexts is not None or seal.imported.pretrained is not None else []),
     ]
 
 

@@ -97,6 +97,9 @@ class SealConfig(Section):
         None, description="Phased genotypes (VCF on the modelled assembly): whole haplotypes are scored; null: none."
     )
     haplotype: HaplotypeSettings = Field(default_factory=HaplotypeSettings, description="Whole haplotypes.")
+    listed_contexts: int = Field(
+        5, ge=1, description="Contexts of the strongest effects that the annotated VCF lists per gene."
+    )
     saturate: SaturateSettings = Field(
         default_factory=SaturateSettings, description="Saturation mutagenesis of promoters, where genes are named."
     )

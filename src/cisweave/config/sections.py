@@ -365,9 +365,6 @@ class PredictSettings(Section):
     )
     max_shift: int = Field(800, ge=0, description="Largest shift of the window; must be a multiple of shift_step.")
     shift_step: int = Field(200, ge=1, description="Bases between windows.")
-    listed_contexts: int = Field(
-        5, ge=1, description="Contexts of the strongest effects that the annotated VCF lists per gene."
-    )
     compat: Literal["seal"] | None = Field(
         None,
         description="seal: reference_genome_match compares REF with the genome anew, as the published Seal does "

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cisweave.config import PredictSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, read_json
 from cisweave.core.logs import get_logger
@@ -67,7 +66,6 @@ def gather_effects(
     chromatin_effects: str | Path,
     rejects: str | Path,
     views: Views | None = None,
-    settings: PredictSettings | None = None,
 ) -> dict[str, Any]:
     """Put the parts of :func:`cisweave.seal.predict.predict` together, block by block.
 
@@ -79,8 +77,6 @@ def gather_effects(
     out, chromatin_effects, rejects, views
         As of ``predict``: the same rows in the same order as of one job that scores the whole table. Numbers may
         differ in their last digits, as they do between any two ways of cutting work into batches.
-    settings
-        For the views.
 
     Returns
     -------
@@ -93,7 +89,7 @@ def gather_effects(
         If a part is missing or there twice, was made with other models, settings or inputs, or if an allele stands in
         two parts or out of order.
     """
-    settings, views = settings or PredictSettings(), views or Views()
+    views = views or Views()
     views.check()
     scored = in_order([read_part(path) for path in parts])
     require_one_run(scored)
@@ -111,7 +107,7 @@ def gather_effects(
         inputs=[each.effects for each in scored],
         notes={"parts": len(scored), "scored_from": scored[0].identity["inputs"], "alleles": counts},
     )
-    write_views(out, views, settings.listed_contexts)
+    write_views(out, views)
     logger.info("%s", summary_line("seal_gather", counts))
     return counts
 

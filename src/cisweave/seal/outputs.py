@@ -60,6 +60,8 @@ class Views:
         TSV: a row per context with its name, stage and other annotation, and quantiles of its absolute effects.
     annotation
         What the contexts are (:func:`cisweave.seal.original.annotation.read_context_annotation`); an input.
+    listed
+        Contexts of the strongest effects that the annotated VCF lists per gene.
     """
 
     tsv: Path | None = None
@@ -67,6 +69,7 @@ class Views:
     best: Path | None = None
     contexts_table: Path | None = None
     annotation: Path | None = None
+    listed: int = 5
 
     def check(self) -> None:
         """Raise at what would only be found once everything is scored: a wrong name, an annotation that is none."""
@@ -107,15 +110,13 @@ class ResultFiles:
 
 
 # --- afterwards -------------------------------------------------------------------------------------------------------
-def write_views(effects: str | Path, views: Views, listed: int = 5) -> None:
+def write_views(effects: str | Path, views: Views) -> None:
     """Write the views of a table of effects (Parquet), block by block.
 
     Parameters
     ----------
     effects
         Variants and one column per context, in the order of the user's file.
-    listed
-        Contexts that the annotated VCF lists per gene.
     """
     contexts = context_names(effects)
     described = describe_contexts(contexts, views.read_annotation())
@@ -138,7 +139,7 @@ def write_views(effects: str | Path, views: Views, listed: int = 5) -> None:
             if best and strongest:
                 best.write(best_table(frame, described, strongest, first))
             if vcf and strongest:
-                vcf.write(vcf_records(frame, contexts, strongest, first, listed))
+                vcf.write(vcf_records(frame, contexts, strongest, first, views.listed))
             first += len(frame)
 
 

@@ -314,7 +314,7 @@ def predict(
         dtype="as engine.precision (chromatin), float64 reference and float32 change (expression)",
         notes={"part": str(part or Part()), "alleles": counts},
     )
-    write_views(out, views, settings.listed_contexts)
+    write_views(out, views)
     logger.info("%s", summary_line(STAGE, counts))
     return counts
 

@@ -164,7 +164,7 @@ def gene_row(store: ProfileStore, gene_id: str) -> pd.Series:
 def all_alleles(
     genome: Genome, promoter: Promoter, deletions: bool, first_record: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every change of a promoter as a variant table with its gene, and ledger rows of the bases that are unknown.
+    """Every change of a promoter as a variant table with its gene, and ledger rows of what an unknown base forbids.
 
     Rows go by place; at each place the three substitutions in the order A, C, G, T, then the deletion of that base,
     written as in a VCF, with the base before it.
@@ -184,6 +184,8 @@ def all_alleles(
         rows += [(place, base, letter) for letter in LETTERS if letter != base]
         if deletions and before in LETTERS:
             rows.append((place - 1, before + base, before))
+        elif deletions:
+            unknown.append((place, base, ""))
     kept = as_variants(rows, promoter, first_record)
     rejected = as_variants(unknown, promoter, first_record + len(rows))
     return kept, ledger_rows(rejected, STAGE, Reason.UNKNOWN_BASE.value)
@@ -391,7 +393,7 @@ def saturate(
         dtype="as engine.precision (chromatin), float64 reference and float32 change (expression)",
         notes={"promoters": [f"{p.gene_id} {p.chrom}:{p.first}-{p.last}" for p in promoters], "alleles": counts},
     )
-    write_views(out, views, windows.listed_contexts)
+    write_views(out, views)
     logger.info("%s", summary_line(STAGE, counts))
     return counts
 

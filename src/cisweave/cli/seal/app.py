@@ -13,9 +13,11 @@ app = typer.Typer(
     help="Chromatin model, TSS profiles, transfer-learned expression, variant effects.",
 )
 
-Tss = Annotated[Path, typer.Option(help="TSS BED: contig, TSS - 1, TSS, strand, gene id (0-based half-open).")]
+Tss = Annotated[
+    Path, typer.Option(help="Genes: TSS BED (contig, TSS - 1, TSS, strand, gene id), GTF, GFF3 or CSV.")
+]
 Profiles = Annotated[Path, typer.Option(help="Store of TSS profiles: HDF5 (profile-tss) or JSON (index-profiles).")]
-Chromatin = Annotated[Path, typer.Option(help="Folder of the chromatin model (from train-chromatin).")]
+Chromatin = Annotated[Path, typer.Option(help="Folder of the chromatin model (trained or imported).")]
 Expression = Annotated[
     Path, typer.Option(help="Expression TSV: gene_id, then one column per context with linear-scale values.")
 ]

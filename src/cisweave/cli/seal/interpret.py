@@ -15,7 +15,7 @@ from cisweave.core.devices import set_threads
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_text
 
-VARIANTS = "Variants with genes (Parquet, from genome closest-tss), or effects (from predict, --out)."
+VARIANTS = "Variants with genes (Parquet or TSV, from genome closest-tss), or effects (from predict, --out)."
 Windows = Annotated[
     str | None,
     typer.Option("--predict", help="Shifts of the windows (config section 'seal.predict'): JSON, or a YAML/JSON file."),

@@ -41,6 +41,8 @@ ContextAnnotation = Annotated[
     Path | None, typer.Option(help="Input: names and stages of the contexts (TSV or Seal's workbook, xlsx).")
 ]
 
+Listed = Annotated[int, typer.Option(min=1, help="Contexts of the strongest effects that the VCF lists per gene.")]
+
 
 @app.command()
 def predict(
@@ -59,6 +61,7 @@ def predict(
     best: Best = None,
     contexts_table: ContextsTable = None,
     context_annotation: ContextAnnotation = None,
+    listed_contexts: Listed = 5,
     part: Annotated[
         str | None, typer.Option(help="Score only this part of the variants, such as 3/8; then 'seal gather'.")
     ] = None,
@@ -78,7 +81,7 @@ def predict(
 
     In: variants with genes, the genome they are on, its TSS profiles, the two models. Out: scores in the order of the
     user's file, alternative minus reference in ln expression, and what could not be scored. Settings: config section
-    seal.predict (mode, shifts, compat, contexts listed in the VCF).
+    seal.predict (mode, shifts, compat).
     """
     from cisweave.seal.outputs import Views
     from cisweave.seal.predict import predict as run
@@ -96,7 +99,7 @@ def predict(
         out,
         chromatin_effects,
         rejects,
-        Views(tsv, annotated_vcf, best, contexts_table, context_annotation),
+        Views(tsv, annotated_vcf, best, contexts_table, context_annotation, listed_contexts),
         None if part is None else Part.parse(part),
         chosen,
         load_settings(EngineSettings, engine),
@@ -121,12 +124,11 @@ def gather(
     best: Best = None,
     contexts_table: ContextsTable = None,
     context_annotation: ContextAnnotation = None,
-    settings: Settings = None,
+    listed_contexts: Listed = 5,
 ) -> None:
     """Put the parts of scattered scoring together, once all are there and of one run.
 
-    In: what 'seal predict --part 1/N' to 'N/N' wrote. Out: the same as of one job that scores all variants. Settings:
-    config section seal.predict (contexts listed in the VCF).
+    In: what 'seal predict --part 1/N' to 'N/N' wrote. Out: the same as of one job that scores all variants.
     """
     from cisweave.seal.gather import gather_effects
     from cisweave.seal.outputs import Views
@@ -136,6 +138,5 @@ def gather(
         out,
         chromatin_effects,
         rejects,
-        Views(tsv, annotated_vcf, best, contexts_table, context_annotation),
-        load_settings(PredictSettings, settings),
+        Views(tsv, annotated_vcf, best, contexts_table, context_annotation, listed_contexts),
     )
