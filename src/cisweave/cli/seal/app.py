@@ -13,9 +13,7 @@ app = typer.Typer(
     help="Chromatin model, TSS profiles, transfer-learned expression, variant effects.",
 )
 
-Tss = Annotated[
-    Path, typer.Option(help="Genes: TSS BED (contig, TSS - 1, TSS, strand, gene id), GTF, GFF3 or CSV.")
-]
+Tss = Annotated[Path, typer.Option(help="Genes: TSS BED (contig, TSS - 1, TSS, strand, gene id), GTF, GFF3 or CSV.")]
 Profiles = Annotated[Path, typer.Option(help="Store of TSS profiles: HDF5 (profile-tss) or JSON (index-profiles).")]
 Chromatin = Annotated[Path, typer.Option(help="Folder of the chromatin model (trained or imported).")]
 Expression = Annotated[

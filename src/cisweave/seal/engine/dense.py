@@ -40,6 +40,7 @@ from cisweave.sequence.windows import MARGIN
 if TYPE_CHECKING:
     from cisweave.config import EngineSettings
     from cisweave.models.beluga import Beluga
+    from cisweave.seal.engine.trunk import Trunk
 
 LONGEST_STRETCH = 4096
 """Bases between the first and the last variant of a stretch; about 120 MB of activations in the published network."""
@@ -461,10 +462,16 @@ class MixedEngine:
         The engine for single variants.
     layers
         The network's weights as that engine has them.
+
+    Attributes
+    ----------
+    trunk
+        The shared trunk of that engine, where it has one.
     """
 
     def __init__(self, scattered: ChromatinEngine, settings: EngineSettings, layers: Layers):
         self.network, self.device, self.scattered = scattered.network, scattered.device, scattered
+        self.trunk: Trunk | None = getattr(scattered, "trunk", None)
         self.dense = DenseEngine(scattered.network, scattered.device, settings, layers)
         self._measured = settings.precision != "bfloat16"
 
