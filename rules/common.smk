@@ -65,8 +65,18 @@ def minutes(base):
 
 
 def contexts_of(wildcards):
-    """The contexts of a set as the contexts table lists them, separated by commas."""
-    return ",".join(RUN.contexts[wildcards.context_set])
+    """The contexts of a set (the general one where none is named) as their table lists them, separated by commas."""
+    return ",".join(RUN.contexts[wildcards.get("context_set", RUN.config.seal.general)])
+
+
+def general_expression(wildcards):
+    """The expression table of the general set, if there is one."""
+    return RUN.expression(RUN.config.seal.general) or []
+
+
+def phased_genotypes(wildcards):
+    """The VCF with phased genotypes, if there is one."""
+    return RUN.config.seal.phased or []
 
 
 def context_groups(wildcards):
@@ -89,6 +99,12 @@ def candidate_weights(wildcards):
 def expression_model(name):
     """A file of the expression model of a set."""
     return lambda wildcards: f"{RUN.model(wildcards.context_set)}/{name}"
+
+
+def model_split(wildcards):
+    """The split of genes of a set's expression model; an imported model may be without."""
+    split = f"{RUN.model(wildcards.context_set)}/genes.tsv"
+    return split if wildcards.context_set in RUN.learnt_sets or Path(split).is_file() else []
 
 
 def context_annotation(wildcards):

@@ -62,13 +62,13 @@ rule seal_profile_tss:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        model=RUN.chromatin,
+        chromatin=RUN.chromatin,
         parts=len(RUN.parts("profiles")),
         settings=RUN.settings("seal.profile"),
     message:
         "Predicting the chromatin profiles around TSS, part {wildcards.part}"
     shell:
-        "cisweave seal profile-tss --fasta {input.fasta:q} --tss {input.tss:q} --model {params.model:q}"
+        "cisweave seal profile-tss --fasta {input.fasta:q} --tss {input.tss:q} --chromatin {params.chromatin:q}"
         " --part {wildcards.part}/{params.parts} --out {output.profiles:q} --settings {params.settings:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
@@ -101,7 +101,7 @@ rule seal_pretrain:
     """Train the expression model on the general contexts, with one combination of hyper-parameters."""
     input:
         profiles=RUN.profiles,
-        expression=RUN.expression(RUN.config.seal.general) or [],
+        expression=general_expression,
         genes=RUN.typed_genes,
         groups=RUN.groups(RUN.config.seal.general),
     output:
@@ -127,7 +127,7 @@ rule seal_pretrain:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        contexts=lambda wildcards: ",".join(RUN.contexts[RUN.config.seal.general]),
+        contexts=contexts_of,
         model=subpath(output.weights, parent=True),
         genes=each("--genes", "genes"),
         groups=each("--groups", "groups"),
@@ -201,6 +201,8 @@ rule seal_select:
         spec="<results>/seal/{chosen}/model.yaml",
         metrics="<results>/seal/{chosen}/metrics.json",
         history="<results>/seal/{chosen}/history.csv",
+        genes="<results>/seal/{chosen}/genes.tsv",
+        performance="<results>/seal/{chosen}/performance.tsv",
         table="<results>/seal/{chosen}/grid.tsv",
     log:
         "<results>/logs/seal/select/{chosen}.log",
@@ -233,6 +235,7 @@ rule seal_evaluate:
         expression=lookup(dpath="seal/expression/{context_set}", within=config),
         weights=expression_model("weights.safetensors"),
         spec=expression_model("model.yaml"),
+        split=model_split,
         genes=RUN.typed_genes,
     output:
         evaluation="<results>/seal/{context_set}/evaluation.tsv",
@@ -252,13 +255,14 @@ rule seal_evaluate:
         version=VERSIONS["seal"],
         model=subpath(input.weights, parent=True),
         genes=each("--genes", "genes"),
+        settings=RUN.settings("seal.model"),
         seed=lookup(dpath="seed", within=config),
     message:
         "Evaluating predicted expression in {wildcards.context_set}"
     shell:
         "cisweave seal evaluate --profiles {input.profiles:q} --expression {input.expression:q}"
         " --model {params.model:q} {params.genes:q} --out {output.evaluation:q} --metrics {output.metrics:q}"
-        " --performance {output.performance:q} --seed {params.seed} > {log:q} 2>&1"
+        " --performance {output.performance:q} --settings {params.settings:q} --seed {params.seed} > {log:q} 2>&1"
 
 
 rule seal_predict:
@@ -363,7 +367,7 @@ rule seal_interpret:
         spec=expression_model("model.yaml"),
     output:
         attributions="<results>/seal/{context_set}/interpret/{method}/tracks.parquet",
-        tsv="<results>/seal/{context_set}/interpret/{method}/strongest.tsv",
+        strongest="<results>/seal/{context_set}/interpret/{method}/strongest.tsv",
         rejects="<results>/seal/{context_set}/interpret/{method}/rejects.tsv",
     log:
         "<results>/logs/seal/interpret/{context_set}/{method}.log",
@@ -389,7 +393,7 @@ rule seal_interpret:
     shell:
         "cisweave seal interpret --variants {input.effects:q} --fasta {input.fasta:q} --profiles {input.profiles:q}"
         " --chromatin {params.chromatin:q} --model {params.model:q} --method {wildcards.method}"
-        " --out {output.attributions:q} --tsv {output.tsv:q} --rejects {output.rejects:q}"
+        " --out {output.attributions:q} --strongest {output.strongest:q} --rejects {output.rejects:q}"
         " --settings {params.settings:q} --predict {params.predict:q} --engine {params.engine:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
@@ -433,7 +437,7 @@ rule seal_attribute:
     shell:
         "cisweave seal attribute --variants {input.effects:q} --fasta {input.fasta:q} --profiles {input.profiles:q}"
         " --chromatin {params.chromatin:q} --model {params.model:q} --out {output.attributions:q}"
-        " --tsv {output.loci:q} --qc {output.qc:q} --rejects {output.rejects:q} --bigwig {output.bigwig:q}"
+        " --loci {output.loci:q} --qc {output.qc:q} --rejects {output.rejects:q} --bigwig-folder {output.bigwig:q}"
         " --settings {params.settings:q} --predict {params.predict:q} --device {resources.device} --threads {threads}"
         " > {log:q} 2>&1"
 
@@ -483,7 +487,7 @@ rule seal_saturate:
 rule seal_haplotype:
     """Score the haplotypes of phased genotypes, all their variants together, in all contexts of a set."""
     input:
-        vcf=lookup(dpath="seal/phased", within=config) or [],
+        vcf=phased_genotypes,
         fasta=lookup(dpath="genome/fasta", within=config),
         profiles=RUN.profiles,
         chromatin=f"{RUN.chromatin}/weights.safetensors",
@@ -524,7 +528,7 @@ rule seal_figures:
     """Draw how well expression is predicted and how large effects are, and write the tables behind the figures."""
     input:
         script=f"{SCRIPTS}/seal_figures.py",
-        evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets),
+        performances=expand("<results>/seal/{context_set}/performance.tsv", context_set=RUN.evaluated_sets),
         effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
         models=[f"{RUN.model(name)}/history.csv" for name in RUN.learnt_sets],
     output:
@@ -547,7 +551,7 @@ rule seal_figures:
         runtime=minutes(60),
     params:
         version=VERSIONS["seal"],
-        evaluations=each("--evaluation", "evaluations"),
+        performances=each("--performance", "performances"),
         effects=each("--effects", "effects"),
         models=each("--model", "models", folder=True),
         general=lookup(dpath="seal/general", within=config),
@@ -555,7 +559,7 @@ rule seal_figures:
     message:
         "Drawing performance and effects"
     shell:
-        "python {input.script:q} {params.evaluations:q} {params.effects:q} {params.models:q}"
+        "python {input.script:q} {params.performances:q} {params.effects:q} {params.models:q}"
         " --general {params.general:q} --out {params.out:q} > {log:q} 2>&1"
 
 

@@ -57,8 +57,12 @@ MOST_PARITY = 1.5e-5
 """Largest difference of a row's sum from the published score, which has five decimals."""
 MOST_DELTA = 1e-6
 MOST_PROBABILITY = 1e-6
+MOST_SCORE = 1e-6
+"""Of a score from that of the network in float64, on the same probabilities."""
 MOST_RELATIVE = 1e-4
-"""Of the scores' standard deviation."""
+"""The same, of the scores' standard deviation."""
+MOST_END_TO_END = 1e-3
+"""Of a score from that of plain windows, of the standard deviation: windows in float32 are off by themselves."""
 STRONGEST = 10
 """Bases of each haplotype that are looked up among the planted motifs."""
 LEAST_IN_MOTIFS = 0.6
@@ -172,11 +176,10 @@ def engine(scale: Scale) -> Found:
     """The fast engine at the published size against the plain path: agreement, speed, memory."""
     report = engine_speed(scale.small, scale.pairs, scale.plain, scale.fast, scale.promoter, scale.memory)
     problems = []
-    for name, most in (("probability_max_abs_diff", MOST_PROBABILITY), ("engine_max_abs_diff", MOST_PROBABILITY)):
+    limits = {"probability_max_abs_diff": MOST_PROBABILITY, "head_max_abs_diff": MOST_SCORE}
+    for name, most in (limits | {"head_max_rel_diff": MOST_RELATIVE, "engine_max_rel_diff": MOST_END_TO_END}).items():
         if not report[name] <= most:
             problems.append(f"engine: {name} is {report[name]}, above {most}")
-    if not report["engine_max_rel_diff"] <= MOST_RELATIVE:
-        problems.append(f"engine: scores differ by {report['engine_max_rel_diff']} of their spread")
     if not report["score_sd"] >= LEAST_SPREAD:
         problems.append(f"engine: the scores' spread {report['score_sd']} is too small to compare them")
     if not report["peak_mb_10x"] <= MOST_GROWTH * report["peak_mb_1x"]:

@@ -10,8 +10,8 @@ import typer
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for figures (PNG, SVG) and tables (TSV).")],
-    evaluation: Annotated[
-        list[Path] | None, typer.Option(help="Evaluation (TSV, ln expression); once per context set.")
+    performance: Annotated[
+        list[Path] | None, typer.Option(help="Accuracy per context (TSV, from evaluate); once per context set.")
     ] = None,
     effects: Annotated[
         list[Path] | None, typer.Option(help="Effects (Parquet: alt - ref, ln expression); once per context set.")
@@ -27,7 +27,7 @@ def main(
 
     configure_logging()
     named = {folder.parent.name if folder.name in ("model", "best") else folder.name: folder for folder in model or []}
-    draw_seal_figures(evaluation or [], effects or [], named, general, out)
+    draw_seal_figures(performance or [], effects or [], named, general, out)
 
 
 if __name__ == "__main__":

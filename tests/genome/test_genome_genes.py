@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cisweave.core.errors import CisweaveError
-from cisweave.genome.genes import GENES_COLUMNS, read_genes
+from cisweave.genome.genes import GENES_COLUMNS, read_genes, without_version
 
 SEAL = "chr1\t99\t100\t+\tg1\nchr2\t199\t200\t-\tg2\n"
 BED6 = "track name=x\nchr1\t99\t150\tg1\t0\t+\nchr2\t99\t200\tg2\t.\t-\n"
@@ -100,6 +100,7 @@ def test_versions_are_cut_off_ensembl_ids_alone(tmp_path: Path) -> None:
     assert read_genes(path)["gene_id"].tolist() == names
     cut = ["ENSG00000000003", "ENSMUSG00000000001", "RP11-34P13.7", "ENSG00000002586_PAR_Y"]
     assert read_genes(path, strip_version=True)["gene_id"].tolist() == cut
+    assert [without_version(name) for name in names] == cut
 
 
 @pytest.mark.parametrize(

@@ -403,3 +403,13 @@ def test_a_step_that_loses_an_allele_is_an_error(fasta: Path, write_vcf: Callabl
     chunks = stream.read_chunks(write_vcf([("chr2", 2, ".", "C", "G"), ("chr2", 3, ".", "G", "A")]), "normalize")
     with pytest.raises(CisweaveError, match="the books do not balance: 2 alleles in, 1 kept, 0 rejected"):
         list(stream.apply_step(chunks, lambda frame: (frame.iloc[1:], stream.no_rejections())))
+
+
+def test_a_vcf_of_another_assembly_is_suspected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    genome = "ACGT" * 50
+    (tmp_path / "genome.fa").write_text(f">chr1\n{genome}\n")
+    rows = [(4 * row + 1, "A" if row < 3 else "C", "G") for row in range(20)]
+    (tmp_path / "other.vcf").write_text("".join(f"chr1\t{pos}\t.\t{ref}\t{alt}\n" for pos, ref, alt in rows))
+    with caplog.at_level("WARNING", logger="cisweave"):
+        normalize_variants(*(tmp_path / name for name in ("other.vcf", "out.vcf.gz", "rejects.tsv", "genome.fa")))
+    assert "is this the assembly of the variants?" in caplog.text

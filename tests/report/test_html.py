@@ -25,8 +25,10 @@ from cisweave.report.sections import SECTIONS, Section
 from cisweave.report.sections.genome import percent
 from cisweave.report.sections.variants import shorten
 from cisweave.seal.figures import draw_seal_figures
+from cisweave.seal.performance import performance_table
 from cisweave.seqlets.annotate import ANNOTATED_COLUMNS
 from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
+from cisweave.tables.frames import write_tsv
 from cisweave.tables.ledger import ledger_rows, write_ledger
 from cisweave.tables.receipts import write_receipt
 
@@ -63,6 +65,14 @@ def write_evaluation(path: Path, contexts: list[str]) -> Path:
     table.loc[table.gene_id == "G30", "split"] = "train"
     path.parent.mkdir(parents=True)
     table.to_csv(path, sep="\t", index=False)
+    return path
+
+
+def write_performance(path: Path, contexts: list[str]) -> Path:
+    """Accuracy on 30 test genes."""
+    measured = RNG.normal(size=(30, len(contexts)))
+    predicted = measured + RNG.normal(size=measured.shape)
+    write_tsv(performance_table(predicted, measured, contexts, "evaluate", 20), path)
     return path
 
 
@@ -147,7 +157,8 @@ def files(tmp_path: Path) -> ReportFiles:
     qc.write_text("item_id\tdelta_rel\tstatus\n0\t0.001\tok\n1\t0.5\tdelta\n")
     model = write_model(tmp_path / "seal" / "tissue" / "model", auc=False)
     evaluation = write_evaluation(tmp_path / "eval" / "tissue" / "evaluation.tsv", ["cortex", "liver"])
-    draw_seal_figures([evaluation], [effects], {"tissue": model}, "general", tmp_path / "seal" / "figures")
+    performance = write_performance(tmp_path / "seal" / "tissue" / "performance.tsv", ["cortex", "liver"])
+    draw_seal_figures([performance], [effects], {"tissue": model}, "general", tmp_path / "seal" / "figures")
     return ReportFiles(
         run="my <run>",
         config='{"run": "my run", "seal": {"general": "general"}}',

@@ -20,10 +20,15 @@ SETTINGS = ExpressionSettings(
 QUIET = TrainingSettings(tensorboard=False, csv_log=False)
 
 
+def gene(number):
+    """An Ensembl id."""
+    return f"ENSG{number:011d}"
+
+
 def make_world(folder):
     """Write ``profiles.h5``, ``general.tsv``, ``tissue.tsv`` and ``genes.csv``; the first four genes lie on chrX."""
     random = np.random.default_rng(0)
-    genes = pd.DataFrame({"gene_id": [f"G{n}" for n in range(GENES)], "chrom": ["chr1", "chr1", "chr2", "chr3"] * 30})
+    genes = pd.DataFrame({"gene_id": [gene(n) for n in range(GENES)], "chrom": ["chr1", "chr1", "chr2", "chr3"] * 30})
     genes.loc[:3, "chrom"] = "chrX"
     features = random.random((GENES, 20)).astype(np.float32)
     with h5py.File(folder / "profiles.h5", "w") as store:
@@ -44,7 +49,7 @@ def make_world(folder):
 
 def write_annotation(genes, path):
     """ExPecto's CSV, in any order; every tenth gene is an rRNA, every seventh of the others a lincRNA."""
-    number = genes.gene_id.str[1:].astype(int)
+    number = genes.gene_id.str[4:].astype(int)
     kind = np.select([number % 10 == 9, number % 7 == 6], ["rRNA", "lincRNA"], "protein_coding")
     table = pd.DataFrame(
         {

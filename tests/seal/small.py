@@ -86,8 +86,13 @@ def files(folder: Path) -> dict[str, Path]:
 
 def views(folder: Path, **changes) -> Views:
     """All views, in a folder."""
-    names = {"annotated_vcf": "effects.vcf.gz", "best": "best.tsv", "contexts_table": "contexts.tsv"}
-    return Views(tsv=folder / "effects.tsv", **({name: folder / file for name, file in names.items()} | changes))
+    names = {
+        "tsv": "effects.tsv",
+        "annotated_vcf": "effects.vcf.gz",
+        "best": "best.tsv",
+        "contexts_table": "contexts.tsv",
+    }
+    return Views(**({name: folder / file for name, file in names.items()} | changes))
 
 
 def run(world: Path, table: pd.DataFrame, out: Path, **changes) -> Path:

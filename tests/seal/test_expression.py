@@ -8,8 +8,9 @@ import pytest
 import torch
 from sklearn.model_selection import train_test_split
 
-from cisweave.config import ExpressionSettings
+from cisweave.config import ExpressionSettings, PhaseSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.genome.genes import without_version
 from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import load_model
 from cisweave.seal.expression import (
@@ -21,12 +22,13 @@ from cisweave.seal.expression import (
     read_expression,
     split_genes,
     weighted_loss,
+    with_types,
 )
 from cisweave.seal.phases import ran_to_the_end
 from cisweave.seal.profiles import read_profiles
 from cisweave.tables.frames import read_table
 from cisweave.training.data import EpochShuffle
-from tests.seal.expression_world import GENERAL, QUIET, SETTINGS, SPECIFIC, make_world
+from tests.seal.expression_world import GENERAL, QUIET, SETTINGS, SPECIFIC, gene, make_world
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +72,16 @@ def test_pseudocounts_do_not_see_held_out_genes(world):
 
 def test_published_pseudocounts_count_genes_that_lack_another_context(world):
     store, expression = read_profiles(world / "profiles.h5"), read_expression(world / "general.tsv", GENERAL)
-    expression.loc["G5", GENERAL] = 1e-9, np.nan
+    expression.loc[gene(5), GENERAL] = 1e-9, np.nan
     assert prepare_expression(store, expression, changed(compat="seal")).pseudocounts[0] == pytest.approx(1e-8)
     data = prepare_expression(store, expression, SETTINGS)
     assert data.pseudocounts[0] > 1e-4
-    assert data.left_out == ["G5"]
+    assert data.left_out == [gene(5)]
 
 
 def test_types_of_genes(world):
     annotation = world / "genes.csv"
-    number = prepared(world).genes.gene_id.str[1:].astype(int)
+    number = prepared(world).genes.gene_id.str[4:].astype(int)
     excluded = prepared(world, annotation=annotation).part("excluded")
     assert (excluded == ((number < 4) | (number % 10 == 9))).all()
     kept = ~prepared(world, changed(gene_types=["lincRNA"]), annotation=annotation).part("excluded")
@@ -90,7 +92,7 @@ def test_types_of_genes(world):
 
 def test_an_annotation_without_types(world, tmp_path):
     bed = tmp_path / "tss.bed"
-    bed.write_text("".join(f"chr1\t{n}\t{n + 1}\t+\tG{n}\n" for n in range(4, 120)))
+    bed.write_text("".join(f"chr1\t{n}\t{n + 1}\t+\t{gene(n)}\n" for n in range(4, 120)))
     assert prepared(world, annotation=bed).part("excluded").sum() == 4
     assert len(prepared(world, changed(compat="seal"), annotation=bed).genes) == 116
     with pytest.raises(CisweaveError, match="needs an annotation that names the types"):
@@ -99,15 +101,48 @@ def test_an_annotation_without_types(world, tmp_path):
 
 def test_published_validation_genes_are_drawn_in_the_annotation_s_order(world):
     data = prepared(world, changed(compat="seal"), annotation=world / "genes.csv")
-    assert data.genes.gene_id.tolist() == [f"G{n}" for n in range(119, -1, -1)]
-    number = data.genes.gene_id.str[1:].astype(int)
+    assert data.genes.gene_id.tolist() == [gene(n) for n in range(119, -1, -1)]
+    number = data.genes.gene_id.str[4:].astype(int)
     learned = np.flatnonzero((number >= 4) & (number % 10 != 9) & (data.genes.chrom != "chr3"))
     _, drawn = train_test_split(learned, test_size=0.125, random_state=0)
     assert np.flatnonzero(data.part("valid")).tolist() == sorted(drawn)
     assert set(data.genes.chrom[data.part("train")]) == {"chr1", "chr2"}
     table = pd.read_csv(world / "general.tsv", sep="\t").set_index("gene_id")
-    first = table.loc["G119.3", GENERAL].to_numpy(dtype=float)
+    first = table.loc[gene(119) + ".3", GENERAL].to_numpy(dtype=float)
     assert data.targets[0] == pytest.approx(np.log(first + data.pseudocounts), rel=1e-5)
+
+
+def test_published_training_needs_the_annotation(world, tmp_path):
+    with pytest.raises(CisweaveError, match="compat: seal needs the gene annotation"):
+        pretrain(world / "profiles.h5", world / "general.tsv", GENERAL, tmp_path, changed(compat="seal"), QUIET)
+    assert not any(tmp_path.iterdir())
+
+
+def test_published_draw_without_some_profiles_or_types_is_told(world, tmp_path, caplog):
+    lines = (world / "genes.csv").read_text().splitlines()
+    more = [lines[-1].replace(gene(0), gene(number)) for number in (500, 501)]
+    (tmp_path / "more.csv").write_text("\n".join([*lines, *more]))
+    prepared(world, changed(compat="seal"), annotation=tmp_path / "more.csv")
+    assert "2 of 122 genes of" in caplog.text
+    assert "have no TSS profile" in caplog.text
+    bed = tmp_path / "tss.bed"
+    bed.write_text("".join(f"chr1\t{n}\t{n + 1}\t+\t{gene(n)}\n" for n in range(120)))
+    prepared(world, changed(compat="seal"), annotation=bed)
+    assert "does not tell the types of genes" in caplog.text
+
+
+def test_genes_whose_ids_end_alike_are_not_one(world, tmp_path):
+    table = pd.read_csv(world / "general.tsv", sep="\t")
+    table.loc[:1, "gene_id"] = ["RP11-34P13.7", "RP11-34P13.8"]
+    table.to_csv(tmp_path / "general.tsv", sep="\t", index=False)
+    assert read_expression(tmp_path / "general.tsv").index[:2].tolist() == ["RP11-34P13.7", "RP11-34P13.8"]
+    annotation = pd.read_csv(world / "genes.csv")
+    annotation.loc[annotation.id == gene(0), "id"] = "RP11-34P13.7"
+    annotation.loc[annotation.id == gene(1), ["id", "type"]] = ["RP11-34P13.8", "rRNA"]
+    annotation.to_csv(tmp_path / "genes.csv", index=False)
+    genes = pd.DataFrame({"gene_id": ["RP11-34P13.7", "RP11-34P13.8", gene(5) + ".1"], "chrom": "chr1"})
+    joined = with_types(genes.assign(key=genes.gene_id.map(without_version)), tmp_path / "genes.csv", False)
+    assert joined.type.tolist() == ["protein_coding", "rRNA", "protein_coding"]
 
 
 def test_another_draw_and_another_share():
@@ -257,7 +292,9 @@ def test_transfer_learning_end_to_end(world, trained, tmp_path):
         world / "profiles.h5", world / "tissue.tsv", folder / "cell", tmp_path / "table.tsv", tmp_path / "scores.json",
         tmp_path / "performance.tsv",
     )  # fmt: skip
-    assert scores == second["test"]
+    for context, found in scores["per_context"].items():
+        assert found == pytest.approx(second["test"]["per_context"][context], rel=1e-5)
+    assert second["test"]["spearman_median"] != round(second["test"]["spearman_median"], 6)  # in full
     table = read_table(tmp_path / "table.tsv")
     assert list(table.columns) == ["gene_id", "chrom", "split", "context", "measured", "predicted"]
     assert len(table) == 120
@@ -288,7 +325,7 @@ def test_a_model_folder_tells_how_it_was_trained(trained):
 def test_the_split_of_training_is_remembered(world, trained, tmp_path):
     folder = trained[0]
     genes = read_table(folder / "cell" / "genes.tsv")
-    genes.loc[genes.gene_id == "G4", "split"] = "test"
+    genes.loc[genes.gene_id == gene(4), "split"] = "test"
     model = tmp_path / "model"
     model.mkdir()
     for path in (folder / "cell").glob("*.*"):
@@ -296,7 +333,32 @@ def test_the_split_of_training_is_remembered(world, trained, tmp_path):
     genes.to_csv(model / "genes.tsv", sep="\t", index=False)
     evaluate(world / "profiles.h5", world / "tissue.tsv", model, tmp_path / "table.tsv", tmp_path / "scores.json")
     table = read_table(tmp_path / "table.tsv").set_index("gene_id")
-    assert table.split[["G4", "G5", "G7"]].tolist() == ["test", "train", "test"]
+    assert table.split[[gene(4), gene(5), gene(7)]].tolist() == ["test", "train", "test"]
+
+
+def test_a_split_that_is_not_remembered_is_told(world, trained, tmp_path, caplog):
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("model.yaml", "weights.safetensors"):
+        (model / name).write_bytes((trained[0] / "cell" / name).read_bytes())
+    files = (world / "profiles.h5", world / "tissue.tsv", model, tmp_path / "t.tsv", tmp_path / "s.json")
+    evaluate(*files, annotation=world / "genes.csv")
+    assert "does not tell the split of its genes (genes.tsv)" in caplog.text
+    assert "rRNA" not in caplog.text
+    evaluate(*files)
+    assert "genes of the type rRNA are not left out" in caplog.text
+
+
+def test_intervals_of_an_evaluation_are_asked_for(world, trained, tmp_path):
+    for resamples in (0, 30, 300):
+        evaluate(
+            world / "profiles.h5", world / "tissue.tsv", trained[0] / "cell", tmp_path / "t.tsv", tmp_path / "s.json",
+            tmp_path / f"{resamples}.tsv", resamples=resamples,
+        )  # fmt: skip
+    none, few, many = (read_table(tmp_path / f"{resamples}.tsv") for resamples in (0, 30, 300))
+    assert none.spearman_low.isna().all()
+    assert (few.spearman_low < few.spearman).all()
+    assert (few.spearman_low != many.spearman_low).all()
 
 
 def test_evaluation_takes_the_pseudocounts_of_the_model(world, trained, tmp_path):
@@ -307,7 +369,7 @@ def test_evaluation_takes_the_pseudocounts_of_the_model(world, trained, tmp_path
     evaluate(world / "profiles.h5", tmp_path / "other.tsv", folder / "cell", tmp_path / "t.tsv", tmp_path / "s.json")
     measured = read_table(tmp_path / "t.tsv").set_index("gene_id").measured
     count = load_model(folder / "cell").spec.preprocessing["pseudocounts"]["Cortex"]
-    assert measured["G6"] == pytest.approx(np.log(expression.Cortex[6] + count), rel=1e-4)
+    assert measured[gene(6)] == pytest.approx(np.log(expression.Cortex[6] + count), rel=1e-4)
 
 
 def test_the_shared_layer_decides_on_the_width(world, trained, tmp_path):
@@ -320,6 +382,19 @@ def test_the_shared_layer_decides_on_the_width(world, trained, tmp_path):
 
 
 # --- as the published program trains ----------------------------------------------------------------------------------
+def test_the_published_rate_is_a_default():
+    published = ExpressionSettings(compat="seal")
+    assert (published.pretrain.learning_rate, published.pretrain.l2) == (1e-4, 1e-5)
+    assert ExpressionSettings().pretrain.learning_rate == 1e-3
+    for phase in ({"learning_rate": 1e-3}, PhaseSettings(learning_rate=1e-3)):
+        assert ExpressionSettings(compat="seal", pretrain=phase).pretrain.learning_rate == 1e-3
+    for phase in ({"max_epochs": 7}, PhaseSettings(max_epochs=7)):
+        chosen = ExpressionSettings(compat="seal", pretrain=phase).pretrain
+        assert (chosen.learning_rate, chosen.max_epochs) == (1e-4, 7)
+    assert ExpressionSettings(finetune={"max_epochs": 7}).finetune.learning_rate == 1e-4
+    assert ExpressionSettings(finetune={"max_epochs": 7}).finetune.l2 == 1e-4
+
+
 def test_patience_and_the_last_epoch():
     phase = ExpressionSettings(pretrain={"max_epochs": 5, "patience": 2}).pretrain
     losses = {

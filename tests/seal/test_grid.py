@@ -108,13 +108,23 @@ def test_choice_by_correlation(candidates, tmp_path):
     assert pd.isna(read_table(tmp_path / "grid.tsv").valid_spearman.iloc[-1])
 
 
+def test_candidates_of_one_name_are_told_apart_by_their_paths(candidates, tmp_path):
+    copies = [
+        shutil.copytree(source, tmp_path / name / "model", ignore=shutil.ignore_patterns("run"))
+        for name, source in zip("abc", candidates, strict=True)
+    ]
+    best = select_model(copies, tmp_path / "chosen", tmp_path / "grid.tsv")
+    assert candidates["abc".index(best[0])].name == "h8_lr0.02_l2-0_w1"
+    assert sorted(read_table(tmp_path / "grid.tsv").name) == ["a/model", "b/model", "c/model"]
+
+
 def test_candidates_must_be_comparable(candidates, tmp_path):
     other = shutil.copytree(candidates[0], tmp_path / "other", ignore=shutil.ignore_patterns("run"))
     text = (other / "model.yaml").read_text()
     (other / "model.yaml").write_text(text.replace("chr3", "chr2"))
     with pytest.raises(CisweaveError, match="trained for different contexts, splits or data"):
         select_model([candidates[0], other], tmp_path / "chosen", tmp_path / "grid.tsv")
-    with pytest.raises(CisweaveError, match="have the same name"):
+    with pytest.raises(CisweaveError, match="is given twice"):
         select_model([candidates[0], candidates[0]], tmp_path / "chosen", tmp_path / "grid.tsv")
     with pytest.raises(CisweaveError, match="one of the candidates"):
         select_model(candidates, candidates[1], tmp_path / "grid.tsv")

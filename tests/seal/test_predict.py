@@ -1,6 +1,8 @@
 """Variant effects against the plain implementation, and what can go wrong on the way."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 from cisweave.config import EngineSettings, PredictSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
+from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import ModelSpec, load_model, save_model
 from cisweave.seal import assigned, outputs
 from cisweave.seal import predict as module
@@ -18,7 +21,7 @@ from cisweave.sequence import Genome
 from cisweave.tables.ledger import read_ledger
 from cisweave.tables.receipts import receipt_path
 from tests.seal import plain
-from tests.seal.small import ENGINE, GENES, GEOMETRY, SHIFTS, build, run, variant_table, views
+from tests.seal.small import ENGINE, GENES, GEOMETRY, HEAD, SHIFTS, build, run, variant_table, views
 
 HISTORY = pd.DataFrame({"epoch": [0]})
 
@@ -156,7 +159,8 @@ def test_effects_of_exchanged_alleles_go_from_the_ref_of_the_file(world, tmp_pat
 def test_at_most_100_bases_may_be_lost(world, lost, code):
     folder, contig = world
     table = table_of(contig, [(2450, contig[2449 : 2450 + lost], contig[2449])])
-    reasons = rejection_reasons(table, read_profiles(folder / "profiles.h5"), 400, [-100, 0, 100])
+    with Genome(folder / "genome.fa") as genome:
+        reasons = rejection_reasons(table, genome, read_profiles(folder / "profiles.h5"), 400, [-100, 0, 100])
     assert reasons.tolist() == ["allele_exceeds_window" if code else ""]
 
 
@@ -206,7 +210,8 @@ def test_blocks_do_not_change_the_files(world, tmp_path, monkeypatch, block):
     other = np.where(table.gene_id == "G1", "G2", "G1")
     strand = np.where(table.gene_id == "G1", "-", "+")
     distance = table.pos - np.where(table.gene_id == "G1", 3400, 2500)
-    table = pd.concat([table, table.assign(gene_id=other, gene_strand=strand, dist_to_tss=distance)])
+    second = {"gene_id": other, "gene_strand": strand, "tss": table.pos - distance, "dist_to_tss": distance}
+    table = pd.concat([table, table.assign(**second)])
     engine = EngineSettings(batch_size=1, path="plain")
     whole = run(folder, table, tmp_path / "whole", engine=engine)
     monkeypatch.setattr(module, "BLOCK", block)
@@ -325,23 +330,26 @@ def test_swapped_models_are_refused(world, tmp_path):
         run(folder, variant_table(contig), tmp_path, model=folder / "chromatin")
 
 
-@pytest.mark.parametrize(
-    ("names", "message"), [(["pos", "Brain"], "context pos is the name of a column"), (["a", "a"], "context a stands")]
-)
-def test_contexts_that_cannot_be_columns_are_refused(world, tmp_path, names, message):
+def test_contexts_that_cannot_be_columns_are_refused(world, tmp_path):
     folder, contig = world
     loaded = load_model(folder / "model")
-    spec = ModelSpec("expression", loaded.spec.hyperparameters, names)
+    spec = ModelSpec("expression", loaded.spec.hyperparameters, ["pos", "Brain"])
     save_model(tmp_path / "named", loaded.module, spec, {}, HISTORY)
-    with pytest.raises(CisweaveError, match=message):
+    with pytest.raises(CisweaveError, match="context pos is the name of a column"):
         run(folder, variant_table(contig), tmp_path, model=tmp_path / "named")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gene_strand": "."}, r"record 1 has gene_strand '\.'; it must be \+ or -"),
-        ({"pos": "x"}, "column pos does not hold int64 throughout"),
+        ({"gene_strand": "."}, r"record 1 has gene_strand '\.'; the column must hold \+ or -"),
+        ({"pos": "x"}, "record 1 has pos 'x'; the column must hold whole numbers"),
+        ({"pos": 2400.5}, "record 1 has pos '2400.5'; the column must hold whole numbers"),
+        ({"pos": 0}, "record 1 has pos '0'; the column must hold numbers from 1"),
+        ({"alt": "<DEL>"}, "record 1 has alt '<DEL>'"),
+        ({"alt": "*"}, r"record 1 has alt '\*'"),
+        ({"ref": ""}, "record 1 has ref ''"),
+        ({"ref": None}, "record 1 has ref ''"),
         ({"record": 0}, "record is 0; it must be a whole number from 1"),
         ({"record": 1}, "record 1, allele 1 stands there twice with gene G1"),
         ({"swapped": "x"}, "column swapped must hold True or False, not 'x'"),
@@ -351,6 +359,95 @@ def test_tables_that_are_no_variants_with_genes(world, tmp_path, change, message
     folder, contig = world
     with pytest.raises(CisweaveError, match=message):
         run(folder, variant_table(contig).assign(**change), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"gene_strand": "+"}, "the strand of gene G2 is + here and - in the TSS profiles"),
+        ({"tss": 2501}, "the TSS of gene G1 is 2501 here and 2500 in the TSS profiles"),
+        ({"dist_to_tss": 7}, "of gene G1 is 2493 here and 2500 in the TSS profiles"),
+        ({"chrom": "chr2"}, "the contig of gene G1 is chr2 here and chr1 in the TSS profiles"),
+    ],
+)
+def test_genes_that_lie_elsewhere_than_those_of_the_profiles(world, tmp_path, change, what):
+    folder, contig = world
+    with pytest.raises(CisweaveError, match=re.escape(what)):
+        run(folder, variant_table(contig).assign(**change), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gene_that_lies_elsewhere_is_found_before_scoring(world, tmp_path, monkeypatch):
+    folder, contig = world
+    table = variant_table(contig)
+    table.loc[6, "dist_to_tss"] += 1
+    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(module, "CHECKED", 3)
+    monkeypatch.setattr(module.Scorer, "score", None)
+    with pytest.raises(CisweaveError, match="run genome closest-tss with the genes that the profiles were made of"):
+        run(folder, table, tmp_path)
+
+
+def many(contig, wrong, told=True):
+    """Forty substitutions, the first ``wrong`` of them with a REF that the genome does not hold."""
+    places = range(2400, 2440)
+    refs = [base if number >= wrong else "ACGT".replace(base, "")[0] for number, base in enumerate(contig[2399:2439])]
+    cases = [(pos, ref, "ACGT".replace(ref, "")[1]) for pos, ref in zip(places, refs, strict=True)]
+    return table_of(contig, cases).assign(reference_genome_match=told, source_alt="A")
+
+
+def test_the_fasta_of_another_assembly_is_refused(world, tmp_path, caplog):
+    folder, contig = world
+    with pytest.raises(CisweaveError, match="REF of 21 of 40 alleles is not what this FASTA holds there"):
+        run(folder, many(contig, 21), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    run(folder, many(contig, 20), tmp_path)
+    assert "REF of 20 rows is not what the FASTA holds" in caplog.text
+    caplog.clear()
+    run(folder, many(contig, 40, told=False), tmp_path)
+    assert "REF of" not in caplog.text
+    assert not scores(tmp_path)["reference_genome_match"].any()
+
+
+@pytest.mark.parametrize("name", ["variants.vcf", "variants.tsv", "variants.parquet"])
+def test_a_vcf_is_no_table_of_variants(world, tmp_path, name):
+    folder, contig = world
+    (tmp_path / name).write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n")
+    with pytest.raises(CisweaveError, match="this is a VCF; run genome normalize and genome closest-tss on it first"):
+        run(folder, variant_table(contig), tmp_path / "out", variants=tmp_path / name)
+
+
+def test_alleles_past_the_end_of_the_contig_go_to_the_ledger(world, tmp_path):
+    folder, contig = world
+    table = table_of(
+        contig, [(6000, "AC", "A"), (5999, "A", "C"), (2450, contig[2449], "ACGT".replace(contig[2449], "")[0])]
+    )
+    run(folder, table, tmp_path)
+    ledger = read_ledger(tmp_path / "rejects.tsv")
+    assert ledger[["record", "code"]].to_numpy().tolist() == [[1, "out_of_contig"]]
+    assert scores(tmp_path)["record"].tolist() == [2, 3]
+
+
+def test_nothing_but_rejected_alleles_is_told(world, tmp_path, caplog):
+    folder, contig = world
+    run(folder, variant_table(contig).assign(gene_id="NOPE"), tmp_path)
+    assert "no allele could be scored; the ledger of rejects says why" in caplog.text
+    assert set(read_ledger(tmp_path / "rejects.tsv")["message"]) == {"gene NOPE"}
+
+
+def test_features_that_the_model_does_not_read(world, tmp_path):
+    folder, contig = world
+    shape = HEAD | {"features": 24}
+    save_model(tmp_path / "m", ExpressionNetwork(**shape), ModelSpec("expression", shape, ["a", "b"]), {}, HISTORY)
+    with pytest.raises(CisweaveError, match="the expression model reads 24 features, these TSS profiles give 30"):
+        run(folder, variant_table(contig), tmp_path / "out", model=tmp_path / "m")
+
+
+def test_a_folder_that_takes_no_file_is_found_before_scoring(world, tmp_path, monkeypatch):
+    folder, contig = world
+    monkeypatch.setattr(module.Scorer, "score", None)
+    with pytest.raises(CisweaveError, match=r"/proc/none/e\.tsv: this cannot be written"):
+        run(folder, variant_table(contig), tmp_path, views=views(tmp_path, tsv=Path("/proc/none/e.tsv")))
 
 
 def test_columns_that_are_not_there_are_named(world, tmp_path):

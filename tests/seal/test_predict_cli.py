@@ -53,7 +53,7 @@ def test_parts_and_their_gathering(world):
     [
         (["--part", "3/2"], "part 3/2 does not exist"),
         (["--part", "two"], "'two' is not a part"),
-        (["--mode", "haplotype", "--compat", "seal"], "--compat seal goes with --mode seal only"),
+        (["--mode", "haplotype", "--compat", "seal"], "compat: seal goes with mode: seal"),
         (["--tsv", "x/effects.parquet"], "--tsv and --out are the same file"),
         (["--best", "genome.fa"], "--best and --fasta are the same file"),
         (["--annotated-vcf", "effects.xlsx"], "the name must end in .vcf.gz"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from cisweave.config import EngineSettings, PredictSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import read_json
+from cisweave.core.files import read_json, sha256, write_json
 from cisweave.core.parts import Part
 from cisweave.genome.ledger import balance_ledger
 from cisweave.models.folders import load_model, save_model
@@ -30,7 +31,9 @@ def assigned(contig):
     other = np.where(table.gene_id == "G1", "G2", "G1")
     strand = np.where(table.gene_id == "G1", "-", "+")
     distance = table.pos - np.where(table.gene_id == "G1", 3400, 2500)
-    second = table.assign(gene_id=other, gene_strand=strand, dist_to_tss=distance).iloc[[0, 2, 5]]
+    second = table.assign(gene_id=other, gene_strand=strand, tss=table.pos - distance, dist_to_tss=distance).iloc[
+        [0, 2, 5]
+    ]
     table.loc[1, "gene_id"] = "G9"
     table.loc[4, ["ref", "alt"]] = [contig[3411:3513], contig[3411]]
     return pd.concat([table, second], ignore_index=True).sample(frac=1, random_state=2)
@@ -53,6 +56,15 @@ def parts(scored, tmp_path):
     for number in (1, 2, 3):
         shutil.copytree(scored / f"part{number}", tmp_path / f"part{number}")
     return [tmp_path / f"part{number}" / "effects.parquet" for number in (1, 2, 3)]
+
+
+def replaced(part, frame, name="effects"):
+    """Another table in the place of one of a part's, with a receipt that knows it."""
+    path = part.with_name({"effects": part.name, "chromatin_effects": module.CHROMATIN}[name])
+    frame.to_parquet(path, index=False)
+    receipt = read_json(receipt_path(part))
+    receipt["identity"]["written"][name] = sha256(path)
+    write_json(receipt_path(part), receipt)
 
 
 def gathered(parts, out):
@@ -155,7 +167,7 @@ def test_parts_of_other_settings_or_models(scored, parts, tmp_path):
 
 
 def test_an_allele_in_two_parts_is_an_error(parts, tmp_path):
-    pd.read_parquet(parts[0]).to_parquet(parts[1])
+    replaced(parts[1], pd.read_parquet(parts[0]))
     with pytest.raises(CisweaveError, match="part2/effects.parquet: an allele of this part stands in another part"):
         gathered(parts, tmp_path / "out")
 
@@ -176,6 +188,58 @@ def test_a_part_without_its_files(parts, tmp_path):
 
 
 def test_parts_with_other_columns(parts, tmp_path):
-    pd.read_parquet(parts[1]).rename(columns={"Liver": "Lung"}).to_parquet(parts[1])
-    with pytest.raises(CisweaveError, match="the columns are not those of"):
+    table = pd.read_parquet(parts[1])
+    for number, other in enumerate((table.rename(columns={"Liver": "Lung"}), table.astype({"Liver": "str"}))):
+        replaced(parts[1], other)
+        with pytest.raises(CisweaveError, match="the columns are not those of"):
+            gathered(parts, tmp_path / f"out{number}")
+
+
+@pytest.mark.parametrize("name", ["effects.parquet", module.CHROMATIN, module.REJECTS])
+def test_files_that_are_not_those_the_part_wrote(parts, tmp_path, name):
+    path = parts[1].with_name(name)
+    if path.suffix == ".parquet":
+        pd.read_parquet(path).iloc[:-1].to_parquet(path)
+    else:
+        path.write_text(path.read_text().splitlines(keepends=True)[0] + "\n")
+    with pytest.raises(CisweaveError, match=f"part2/{name}: this is not the file that the part wrote"):
         gathered(parts, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["effects", "chromatin_effects"])
+def test_alleles_that_were_kept_but_have_no_row(parts, tmp_path, name):
+    path = parts[1] if name == "effects" else parts[1].with_name(module.CHROMATIN)
+    table = pd.read_parquet(path)
+    replaced(parts[1], table[table["record"] != table["record"].iloc[0]], name)
+    with pytest.raises(CisweaveError, match="the books do not balance: 7 alleles in, 4 kept, 2 rejected"):
+        gathered(parts, tmp_path / "out")
+
+
+def test_a_score_that_is_no_number(parts, tmp_path):
+    table = pd.read_parquet(parts[1])
+    table.loc[0, "Liver"] = np.nan
+    replaced(parts[1], table)
+    with pytest.raises(CisweaveError, match=r"part2/effects\.parquet: a score is not finite"):
+        gathered(parts, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '"a"', "3", '{"identity": []}', '{"identity": {"inputs": 1}}'])
+def test_a_damaged_receipt(parts, tmp_path, text):
+    receipt_path(parts[1]).write_text(text)
+    with pytest.raises(CisweaveError, match="this is not the receipt of a part that 'seal predict' scored"):
+        gathered(parts, tmp_path / "out")
+
+
+def test_another_device_is_told(parts, tmp_path, caplog):
+    receipt = read_json(receipt_path(parts[2]))
+    receipt["identity"]["device"] = "cuda"
+    write_json(receipt_path(parts[2]), receipt)
+    gathered(parts, tmp_path / "out")
+    assert "part3/effects.parquet was scored with another device than part 1 (cuda, part 1: cpu)" in caplog.text
+
+
+def test_a_folder_that_takes_no_file_is_found_first(parts, tmp_path):
+    with pytest.raises(CisweaveError, match=r"/proc/none/e\.tsv: this cannot be written"):
+        gather_effects(parts, **files(tmp_path / "out"), views=views(tmp_path, tsv=Path("/proc/none/e.tsv")))
+    assert list((tmp_path / "out").iterdir()) == []

@@ -140,7 +140,7 @@ def cisweave(*words):
 
 
 def test_parts_and_their_index_by_the_command_line(world, store, tmp_path):
-    inputs = ["--fasta", world[0] / "genome.fa", "--tss", world[0] / "tss.bed", "--model", world[0] / "chromatin"]
+    inputs = ["--fasta", world[0] / "genome.fa", "--tss", world[0] / "tss.bed", "--chromatin", world[0] / "chromatin"]
     inputs += ["--settings", '{"bins": 8}', "--device", "cpu"]
     shards = [tmp_path / "1.h5", tmp_path / "2.h5"]
     for number, shard in enumerate(shards, start=1):
@@ -289,12 +289,22 @@ def test_a_part_that_does_not_exist():
             Part.parse(text)
 
 
-def test_arithmetic_is_put_back():
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    with profiles.arithmetic("auto", torch.device("cuda")):
-        assert torch.backends.cuda.matmul.allow_tf32
-        assert torch.backends.cudnn.allow_tf32
-    with profiles.arithmetic("float32", torch.device("cuda")):
-        assert not torch.backends.cuda.matmul.allow_tf32
-        assert not torch.backends.cudnn.allow_tf32
-    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_profiles_are_made_in_the_arithmetic_asked_for(world, tmp_path, monkeypatch, precision):
+    seen = []
+    whole = profiles.predict_profiles
+
+    def watched(*given):
+        seen.append(torch.backends.cudnn.conv.fp32_precision)
+        return whole(*given)
+
+    monkeypatch.setattr(profiles, "predict_profiles", watched)
+    before = torch.backends.cudnn.conv.fp32_precision
+    run(world[0], tmp_path / "p.h5", SETTINGS.model_copy(update={"precision": precision}))
+    assert seen == ["ieee"]
+    assert torch.backends.cudnn.conv.fp32_precision == before != "ieee"
+
+
+def test_tf32_on_a_processor_is_refused(world, tmp_path):
+    with pytest.raises(CisweaveError, match="precision tf32 needs a GPU"):
+        run(world[0], tmp_path / "p.h5", SETTINGS.model_copy(update={"precision": "tf32"}))

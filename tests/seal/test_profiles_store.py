@@ -425,3 +425,14 @@ def test_other_files_are_no_store(tmp_path):
     for path in (tmp_path / "p.h5", tmp_path, tmp_path / "absent.h5", tmp_path / "absent.json"):
         with pytest.raises(CisweaveError, match=r"not a store of TSS profiles|is a folder|does not exist"):
             read_profiles(path)
+
+
+@pytest.mark.parametrize("change", [{"genes": 999}, {"model_sha256": "other"}, {"shards": 1}])
+def test_an_index_that_says_something_else_is_refused(tmp_path, change):
+    index = index_profiles(two_shards(tmp_path), tmp_path / "index.json")
+    content = json.loads(index.read_text())
+    if "shards" in change:
+        change = {"shards": content["shards"][: change["shards"]]}
+    index.write_text(json.dumps(content | change))
+    with pytest.raises(CisweaveError, match="does not fit its shards|is not here"):
+        read_profiles(index)

@@ -7,27 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
-from cisweave.seal.figures import FIGURES, TABLES, distance_labels, draw_seal_figures
-from cisweave.seal.summary import summarize_seal
+from cisweave.seal.figures import FIGURES, TABLES, count_label, distance_labels, draw_seal_figures, filled_bins
+from cisweave.seal.performance import performance_table
+from cisweave.seal.summary import DISTANCES, summarize_seal
+from cisweave.tables.frames import read_table, write_tsv
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Two context sets with evaluations, one of them with effects, and the history of one model."""
+    """Two context sets with their accuracy, one of them with effects, and the history of one model."""
     rng = np.random.default_rng(3)
     for name, noise in (("general", 0.5), ("tissue", 2.0)):
         folder = tmp_path / name
         (folder / "model").mkdir(parents=True)
-        frames = []
-        for context in ("Liver", "Lung"):
-            measured = rng.normal(size=60)
-            frame = pd.DataFrame({"gene_id": np.arange(60), "chrom": "chr8", "context": context, "measured": measured})
-            frame["predicted"] = measured + noise * rng.normal(size=60)
-            frame["split"] = ["train"] * 20 + ["test"] * 40
-            frames.append(frame)
-        pd.concat(frames).to_csv(folder / "evaluation.tsv", sep="\t", index=False)
+        measured = rng.normal(size=(40, 2))
+        predicted = measured + noise * rng.normal(size=(40, 2))
+        table = performance_table(predicted, measured, ["Liver", "Lung"], "evaluate", 50)
+        write_tsv(table, folder / "performance.tsv")
         pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [3.0, 2.0, 1.0], "valid_loss": [3.0, 1.5, 2.0]}).to_csv(
             folder / "model/history.csv", index=False
         )
@@ -40,7 +37,7 @@ def run(tmp_path: Path) -> Path:
 
 def draw(run: Path, out: Path) -> None:
     draw_seal_figures(
-        [run / "general/evaluation.tsv", run / "tissue/evaluation.tsv"],
+        [run / "general/performance.tsv", run / "tissue/performance.tsv"],
         [run / "tissue/effects.parquet"],
         {"general": run / "general/model", "tissue": run / "tissue/model"},
         "general",
@@ -48,19 +45,22 @@ def draw(run: Path, out: Path) -> None:
     )
 
 
-def test_performance_is_that_of_the_test_genes(run: Path) -> None:
-    tables = summarize_seal([run / "general/evaluation.tsv", run / "tissue/evaluation.tsv"], [], {}, "general")
-    whole = pd.read_csv(run / "tissue/evaluation.tsv", sep="\t")
-    genes = whole[(whole.split == "test") & (whole.context == "Lung")]
-    row = tables.performance.query("set == 'tissue' and context == 'Lung'").iloc[0]
-    assert row.genes == 40
-    assert row.spearman == pytest.approx(spearmanr(genes.measured, genes.predicted).statistic, abs=1e-6)
-    assert row.mse == pytest.approx(((genes.measured - genes.predicted) ** 2).mean(), abs=1e-6)
-    assert row.spearman_low < row.spearman < row.spearman_high
-    assert dict(zip(tables.performance.set, tables.performance.phase, strict=True)) == {
-        "general": "pretrain",
-        "tissue": "finetune",
-    }
+def test_performance_is_that_of_the_evaluations(run: Path) -> None:
+    tables = summarize_seal([run / "general/performance.tsv", run / "tissue/performance.tsv"], [], {}, "general")
+    for name, phase in (("general", "pretrain"), ("tissue", "finetune")):
+        found = tables.performance[tables.performance.set == name].reset_index(drop=True)
+        assert found.phase.tolist() == [phase] * 2
+        expected = read_table(run / name / "performance.tsv").drop(columns="phase")
+        assert found.drop(columns=["set", "phase"]).equals(expected)
+
+
+def test_performance_without_intervals_is_drawn(run: Path, tmp_path: Path) -> None:
+    table = read_table(run / "tissue/performance.tsv").assign(spearman_low=np.nan, spearman_high=np.nan)
+    write_tsv(table, run / "tissue/performance.tsv")
+    draw(run, tmp_path / "figures")
+    drawn = read_table(tmp_path / "figures/performance.tsv").set_index("set")
+    assert drawn.spearman_low["tissue"].isna().all()
+    assert drawn.spearman_low["general"].notna().all()
 
 
 def test_effects_by_distance_and_context(run: Path) -> None:
@@ -72,6 +72,14 @@ def test_effects_by_distance_and_context(run: Path) -> None:
     contexts = tables.contexts.set_index("context")
     assert contexts.strongest.to_dict() == {"Liver": 1, "Lung": 2}  # the allele without an effect counts for none
     assert contexts["median"]["Liver"] == pytest.approx(0.055)
+
+
+def test_bins_beyond_the_last_allele_are_not_drawn(run: Path) -> None:
+    effects = pd.read_parquet(run / "tissue/effects.parquet")
+    assert filled_bins(summarize_seal([], [run / "tissue/effects.parquet"], {}, "general").distance) == len(DISTANCES)
+    effects[:3].to_parquet(run / "tissue/effects.parquet")
+    assert filled_bins(summarize_seal([], [run / "tissue/effects.parquet"], {}, "general").distance) == 2
+    assert (count_label(3, 3), count_label(3, 4000)) == ("3", "3–4,000")
 
 
 def test_same_data_same_bytes(run: Path, tmp_path: Path) -> None:
@@ -89,5 +97,5 @@ def test_a_run_with_nothing_has_figures_that_say_so(tmp_path: Path) -> None:
 
 
 def test_distances_in_words() -> None:
-    assert distance_labels()[:2] == ["0–100", "100–200"]
+    assert distance_labels()[:4] == ["0–100 bp", "100–200 bp", "200–500 bp", "500 bp–1 kb"]
     assert distance_labels()[-4:] == ["2–5 kb", "5–10 kb", "10–20 kb", "≥ 20 kb"]

@@ -6,7 +6,7 @@ import pytest
 
 from cisweave.core.errors import CisweaveError
 from cisweave.seal.targets import gene_weights, pseudocount, read_expression, read_groups
-from tests.seal.expression_world import GENERAL, SPECIFIC, make_world
+from tests.seal.expression_world import GENERAL, SPECIFIC, gene, make_world
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,9 @@ def test_all_columns_are_read_without_names(world):
     ("change", "message"),
     [
         (lambda table: table.rename(columns={"Liver": "Lung"}), "column.s. Liver missing; the table has"),
-        (lambda table: pd.concat([table, table.iloc[:1]]), "gene G0 stands twice"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), f"gene {gene(0)} stands twice"),
         (lambda table: table.assign(Liver=-1.0), "must not be negative"),
-        (lambda table: table.assign(Liver="much"), "'much' of gene G0 in Liver is not a number"),
+        (lambda table: table.assign(Liver="much"), f"'much' of gene {gene(0)} in Liver is not a number"),
     ],
 )
 def test_broken_expression_tables(world, tmp_path, change, message):

@@ -73,9 +73,22 @@ def test_phase_by_phase_select_and_evaluate(world, tmp_path):
     assert json.loads((tmp_path / "tissue" / "metrics.json").read_text())["gene_weight"] == 3.0
     done = run("evaluate", "--profiles", world / "profiles.h5", "--expression", world / "tissue.tsv",
                "--model", tmp_path / "tissue", "--out", tmp_path / "e.tsv", "--metrics", tmp_path / "m.json",
-               "--performance", tmp_path / "p.tsv")  # fmt: skip
+               "--performance", tmp_path / "p.tsv", "--settings", '{"bootstrap": 0}')  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert read_table(tmp_path / "p.tsv").context.tolist() == SPECIFIC
+    performance = read_table(tmp_path / "p.tsv")
+    assert performance.context.tolist() == SPECIFIC
+    assert performance.spearman_low.isna().all()
+
+
+def test_the_published_rate_comes_with_the_option(world, tmp_path):
+    for name, more in (("published", []), ("own", ["--learning-rate", 0.01])):
+        done = run("pretrain", *options(world, "general"), "--contexts", "Liver", "--model", tmp_path / name,
+                   "--genes", world / "genes.csv", "--compat", "seal", *more)  # fmt: skip
+        assert done.exit_code == 0, done.output
+    rates = [
+        json.loads((tmp_path / name / "metrics.json").read_text())["learning_rate"] for name in ("published", "own")
+    ]
+    assert rates == [1e-4, 0.01]
 
 
 def test_mistakes_are_said(world, tmp_path):
@@ -85,4 +98,5 @@ def test_mistakes_are_said(world, tmp_path):
     with pytest.raises(CisweaveError, match="there is no context 9"):
         run("pretrain", *options(world, "general"), "--contexts", "Liver", "--model", tmp_path / "m",
             "--groups", tmp_path / "groups.tsv")  # fmt: skip
-    assert run("pretrain", *options(world), "--contexts", "a", "--model", tmp_path / "m", "--l2", -1).exit_code == 2
+    for wrong in (["--l2", -1], ["--seed", 2**70], ["--seed", -1]):
+        assert run("pretrain", *options(world), "--contexts", "a", "--model", tmp_path / "m", *wrong).exit_code == 2

@@ -1,5 +1,7 @@
 """The training loop: best weights come back, resuming is exact, divergence is said."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -166,3 +168,11 @@ def test_a_run_without_a_result_is_an_error(tmp_path, options, message):
     with pytest.raises(CisweaveError, match=message):
         run(tmp_path, 3, settings=settings, patience=2)
     assert not (tmp_path / "finished.json").exists()
+
+
+def test_lightning_says_nothing_that_is_no_news(tmp_path, caplog):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        run(tmp_path, 2)
+    assert not [record for record in caplog.records if "Tip:" in record.getMessage()]
+    assert not [warning for warning in warned if "logging interval" in str(warning.message)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
+from cisweave.config.load import validate
 from cisweave.config.sections import Section
 from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
@@ -23,7 +25,10 @@ Training = Annotated[
     str | None,
     typer.Option(help="What all training runs share (config section 'training'): JSON text or a YAML/JSON file."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed; the same seed gives the same result on the same device.")]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**31 - 1, help="Seed; the same seed gives the same result on the same device."),
+]
 Device = Annotated[
     DeviceName, typer.Option(help="auto, cpu or cuda; cuda where PyTorch sees no GPU is an error, never a fall-back.")
 ]
@@ -45,17 +50,27 @@ OUTPUTS = (
     "contexts_table",
     "performance",
     "bigwig",
+    "loci_out",
+    "strongest",
+    "table_out",
 )
-"""Options that name one file to write, whatever the verb; given as a list, the same names are inputs."""
+"""Parameters of verbs that name one file to write, whatever the verb; given as a list, the same names are inputs."""
+FOLDERS = ("bigwig_folder",)
+"""Parameters that name a folder to write files to."""
 
 
 def with_options(settings: S, **options: object) -> S:
-    """Settings with those options of the command line that were given in place of their keys."""
+    """Settings with those options of the command line that were given in place of their keys, checked together."""
+    written = {key: getattr(settings, key) for key in settings.model_fields_set}
     given = {key: value for key, value in options.items() if value is not None}
-    return settings.model_copy(update=given)
+    return validate(type(settings), {**written, **given}, "the settings with these options")
 
 
 SIDECARS = {"receipt": ".receipt.json", "index": ".csi"}
+INDEXES = (".fai", ".gzi", ".csi", ".tbi")
+"""Endings of what stands beside an input and belongs to it."""
+MODEL_FILES = ("model.yaml", "weights.safetensors", "metrics.json", "history.csv", "genes.tsv", "performance.tsv")
+"""What stands in the folder of a model; the first makes it one."""
 
 
 class Verb(TyperCommand):
@@ -63,9 +78,9 @@ class Verb(TyperCommand):
 
     def invoke(self, context: Any) -> object:
         """Check the outputs, run the verb."""
-        if self.name != "simulate":
-            check_outputs(context.params)
         try:
+            if self.name != "simulate":
+                check_outputs(context.params, option_names(self.params))
             return super().invoke(context)
         except EOFError as error:
             raise CisweaveError(f"an input file is cut off ({error}); make or fetch it again") from error
@@ -90,24 +105,72 @@ def sidecars(path: Path) -> list[tuple[str, Path]]:
     return [(kind, path.with_name(path.name + ending)) for kind, ending in SIDECARS.items() if path.name]
 
 
-def check_outputs(options: Mapping[str, object]) -> None:
-    """Raise if an output is a folder, cannot be placed, or is another output or an input of the same command."""
+def option_names(parameters: Iterable[Any]) -> dict[str, str]:
+    """What the parameters of a verb are called on the command line: ``--option``, or ``ARGUMENT``."""
+    return {each.name: each.opts[0] if each.opts[0].startswith("--") else each.name.upper() for each in parameters}
+
+
+def check_outputs(options: Mapping[str, object], called: Mapping[str, str]) -> None:
+    """Raise if an output cannot be placed, or is another output or an input of the same command.
+
+    Parameters
+    ----------
+    options
+        Values by parameter.
+    called
+        What the parameters are called on the command line.
+    """
     outputs = {name: value for name, value in options.items() if name in OUTPUTS and isinstance(value, Path)}
     taken: dict[Path, str] = {}
     for name, value in options.items():
-        values = value if isinstance(value, list | tuple) else [value]
-        if name not in outputs:
+        if name in FOLDERS and isinstance(value, Path):
+            check_folder(value, called[name])
+        elif name not in outputs:
+            values = value if isinstance(value, list | tuple) else [value]
             paths = [Path(str(each)) for each in values if isinstance(each, Path) or (each and name == "settings")]
-            taken |= {path.resolve(): name for path in paths if is_file(path)}
-    taken |= {beside.resolve(): f"{name}'s {kind}" for name, path in outputs.items() for kind, beside in sidecars(path)}
+            taken |= {file.resolve(): called[name] + of for path in paths for file, of in files_of(path)}
     for name, path in outputs.items():
-        option = "--" + name.replace("_", "-")
+        taken |= {beside.resolve(): f"{called[name]}'s {kind}" for kind, beside in sidecars(path)}
+    for name, path in outputs.items():
+        option = called[name]
         if path.exists() and not path.is_file():
             raise CisweaveError(f"{option} is a folder, a device or a pipe; write the name of a file", path=path)
-        if any(parent.exists() and not parent.is_dir() for parent in path.parents):
-            raise CisweaveError(f"{option} cannot stand below a file; write another name", path=path)
-        other = taken.setdefault(path.resolve(), name)
-        if other != name:
-            raise CisweaveError(
-                f"{option} and --{other.replace('_', '-')} are the same file; give each its own", path=path
-            )
+        check_parents(path, option)
+        other = taken.setdefault(path.resolve(), option)
+        if other != option:
+            raise CisweaveError(f"{option} and {other} are the same file; give each its own", path=path)
+
+
+def files_of(path: Path) -> Iterator[tuple[Path, str]]:
+    """The files that belong to what a path names, each with how it does: itself, its index, its part, its file."""
+    if is_file(path):
+        yield path, ""
+        for ending in INDEXES:
+            yield path.with_name(path.name + ending), "'s index"
+        if path.suffix == ".json":
+            for part in parts_of(path):
+                yield part, "'s part"
+    elif is_file(path / MODEL_FILES[0]):
+        for name in MODEL_FILES:
+            yield path / name, "'s file"
+
+
+def parts_of(index: Path) -> list[Path]:
+    """The shards that an index of TSS profiles names; none of another JSON."""
+    try:
+        return [index.parent / row["file"] for row in json.loads(index.read_bytes())["shards"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def check_folder(path: Path, option: str) -> None:
+    """Raise if a folder to write to is a file or stands below one."""
+    if is_file(path):
+        raise CisweaveError(f"{option} is a file; write the name of a folder", path=path)
+    check_parents(path, option)
+
+
+def check_parents(path: Path, option: str) -> None:
+    """Raise if what an option names would stand below a file."""
+    if any(parent.exists() and not parent.is_dir() for parent in path.parents):
+        raise CisweaveError(f"{option} cannot stand below a file; write another name", path=path)

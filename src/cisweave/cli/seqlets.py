@@ -105,15 +105,15 @@ def prepare_motifs(
     database: Annotated[str, typer.Option(help="Name of the database.")],
     entry: Annotated[str, typer.Option(help="Its entry in motifs.yaml: JSON text or a YAML/JSON file.")],
     out: Annotated[Path, typer.Option(help="MEME file to write; one unique word after each MOTIF.")],
-    table: Annotated[
-        Path, typer.Option(help="Table (TSV) to write: idx, matrix_id, name, width (bp), ic_bits, family.")
+    table_out: Annotated[
+        Path, typer.Option("--table", help="Table (TSV) to write: idx, matrix_id, name, width (bp), ic_bits, family.")
     ],
 ) -> None:
     """Prepare a motif database: JASPAR as bundled with pyjaspar, or a MEME file."""
     from cisweave.config import MotifDatabase, load_settings
     from cisweave.motifs import prepare_database
 
-    prepare_database(load_settings(MotifDatabase, entry), out, table, database)
+    prepare_database(load_settings(MotifDatabase, entry), out, table_out, database)
 
 
 @app.command()

@@ -139,6 +139,14 @@ def inconsistent_seal(config: Config) -> list[str]:
             )
             if asked
         ]
+    named = {"groups": seal.groups, "annotation": seal.annotation}
+    known = [*seal.expression, *seal.imported.models]
+    problems += [
+        f"seal.{key}: {name} is not a context set; {suggest(name, known)}"
+        for key, files in named.items()
+        for name in files
+        if name not in known
+    ]
     for key in ("chromatin", "model"):
         section = getattr(seal, key)
         both = sorted(set(section.valid_chromosomes) & set(section.test_chromosomes))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
     """A part of the configuration; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 # --- simulate ---------------------------------------------------------------------------------------------------------
@@ -259,7 +260,9 @@ class ProfileSettings(Section):
 
     bins: int = Field(200, ge=2, description="Bins per TSS, half of them on each side.")
     bin_size: int = Field(200, ge=1, description="Bases from bin centre to bin centre.")
-    decay: list[float] = Field([0.01, 0.02, 0.05, 0.1, 0.2], description="Decay constants per 200 bp.")
+    decay: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
+        [0.01, 0.02, 0.05, 0.1, 0.2], description="Decay constants per 200 bp."
+    )
     dtype: Literal["float16", "float32"] = Field("float32", description="How the profiles are stored.")
     grid: Literal["centred", "edge", "edge-weights"] = Field(
         "centred",
@@ -279,6 +282,10 @@ class ProfileSettings(Section):
         return self
 
 
+PhaseName = Literal["pretrain", "finetune"]
+"""The two phases of transfer learning: on general contexts, then on specific ones."""
+
+
 class PhaseSettings(Section):
     """One phase of transfer learning."""
 
@@ -289,15 +296,20 @@ class PhaseSettings(Section):
     patience: int = Field(20, ge=1, description="Epochs without improvement before stopping.")
 
 
+class FinetuneSettings(PhaseSettings):
+    """The specific phase of transfer learning."""
+
+    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of Adam.")
+    l2: float = Field(1e-4, ge=0, description="Classic L2 penalty (Adam's weight_decay).")
+
+
 class ExpressionSettings(Section):
     """Pre-training on general contexts and fine-tuning on specific ones (Seal, Module 3)."""
 
     hidden: int = Field(1000, ge=1, description="Units of the shared layer.")
     batch_size: int = Field(32, ge=1, description="Genes per batch.")
     pretrain: PhaseSettings = Field(default_factory=PhaseSettings, description="The general phase.")
-    finetune: PhaseSettings = Field(
-        default_factory=lambda: PhaseSettings(learning_rate=1e-4, l2=1e-4), description="The specific phase."
-    )
+    finetune: FinetuneSettings = Field(default_factory=FinetuneSettings, description="The specific phase.")
     validation: Literal["chromosomes", "random"] = Field(
         "chromosomes",
         description="Genes for early stopping: those of valid_chromosomes, or a share drawn at random (neighbours and "
@@ -318,8 +330,20 @@ class ExpressionSettings(Section):
     compat: Literal["seal"] | None = Field(
         None,
         description="seal: as the published Seal trains: validation at random, pseudocounts from all genes, seed 0, "
-        "and a training that was not stopped early goes on with its last epoch.",
+        "1e-4 as the learning rate of pretrain where none is given, and a training that was not stopped early goes on "
+        "with its last epoch. Needs a gene annotation.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def published_rate(cls, data: Any) -> Any:
+        """With ``compat: seal`` the published program's learning rate of the general phase, where none is given."""
+        if not isinstance(data, Mapping) or data.get("compat") != "seal":
+            return data
+        phase = data.get("pretrain", {})
+        if isinstance(phase, PhaseSettings):
+            phase = phase.model_dump(exclude_unset=True)
+        return {**data, "pretrain": {"learning_rate": 1e-4, **phase}} if isinstance(phase, Mapping) else data
 
 
 class PhaseGrid(Section):
@@ -350,9 +374,18 @@ class EngineSettings(Section):
         "fast", description="The exact engine that shares work between windows and alleles, or window by window."
     )
     precision: Literal["auto", "float32", "tf32", "float16", "bfloat16"] = Field(
-        "auto", description="Arithmetic of the convolutions; auto: float32 on a CPU, TF32 on a GPU."
+        "auto",
+        description="Arithmetic of the fast engine's convolutions; auto: float32 on a CPU, TF32 on a GPU. Window by "
+        "window it is float32 on both.",
     )
-    batch_size: int = Field(64, ge=1, description="Variants (or windows) per batch.")
+    batch_size: int = Field(64, ge=1, description="Variants (or windows) per batch of the fast engine.")
+
+    @model_validator(mode="after")
+    def check_precision(self) -> EngineSettings:
+        """Window by window is the judge of the others, and computes in float32."""
+        if self.path == "plain" and self.precision not in ("auto", "float32"):
+            raise ValueError(f"path plain computes in float32, not in {self.precision}; set precision: auto")
+        return self
 
 
 class PredictSettings(Section):
@@ -416,13 +449,13 @@ class ImportedModels(Section):
     )
 
 
-Method = Literal["saliency", "integratedGradients", "deeplift", "kernelShap", "gradientShap", "lime"]
+TrackMethod = Literal["saliency", "integratedGradients", "deeplift", "kernelShap", "gradientShap", "lime"]
 
 
 class ExplainSettings(Section):
     """What a run explains beyond the scores; each is a job of its own per context set."""
 
-    tracks: list[Method] = Field(
+    tracks: list[TrackMethod] = Field(
         default_factory=list, description="Methods that attribute the scores of variants to chromatin tracks."
     )
     bases: bool = Field(False, description="Attribute the strongest variants to single bases (seal.attribute).")
@@ -431,7 +464,6 @@ class ExplainSettings(Section):
 class InterpretSettings(Section):
     """Attribution of a variant's score to the chromatin tracks (Seal, section "Interpret")."""
 
-    method: Method = Field("deeplift", description="The method; kernalShap, as Seal spells it, is kernelShap.")
     backend: Literal["native", "captum"] = Field(
         "native", description="All contexts in one pass, or Captum, one context after the other (for comparison; slow)."
     )
@@ -466,13 +498,6 @@ class InterpretSettings(Section):
         1e-6, gt=0, description="Largest |sum of attributions - score| of deeplift, kernelShap and exact integration."
     )
     on_delta: Literal["warn", "fail"] = Field("warn", description="What happens where it is larger.")
-    outcome_id: int = Field(0, ge=0, description="Context (0-based) of the file in Seal's format.")
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def accept_spelling(cls, method: object) -> object:
-        """Seal writes kernalShap."""
-        return "kernelShap" if method == "kernalShap" else method
 
 
 class BaseAttributionSettings(Section):
@@ -520,10 +545,10 @@ class HaplotypeSettings(Section):
     reference_rows: bool = Field(
         False, description="Also write the haplotypes that are the reference around a gene (all differences are 0)."
     )
-    flanks: Literal["unknown", "genome"] = Field(
-        "unknown",
-        description="What stands around a sequence of one's own that is shorter than the bins: N, or the genome's "
-        "bases at the same distance from the TSS.",
+    flanks: Literal["auto", "genome", "unknown"] = Field(
+        "auto",
+        description="What stands around a sequence of one's own that is shorter than the bins: the genome's bases at "
+        "the same distance from the TSS of its gene, or N; auto: the genome's where a gene is named.",
     )
 
 

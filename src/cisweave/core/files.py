@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import hashlib
 import json
 import os
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,26 +23,60 @@ BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body|script|title|\?xml)\b", re.IGNORECASE)
 """How a web page begins, or the answer in XML that a store gives instead of a file."""
 
+STALE_S = 600
+"""Seconds after which a partial file that no process of this machine writes counts as left by a killed one."""
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when the block ends well.
 
     A symbolic link stays one: what it points to is written. The temporary name keeps the suffixes of ``path`` (writers
-    look at them) and is unique to the process. Whatever
-    ends the block early, ``path`` is left as it was and the temporary file is removed.
+    look at them) and is unique to the process. Whatever ends the block early, ``path`` is left as it was and the
+    temporary file is removed; what a killed process left of the same path is removed by the next that writes it.
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path
     if path.exists() and not path.is_file():
         raise CisweaveError("this is a folder, a device or a pipe; write the name of a file", path=path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep_partial(path)
     temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_partial(path: Path) -> None:
+    """Remove what killed processes left of a file: of no process here, and untouched for long (elsewhere one may live).
+
+    Folders are shared between machines, whose processes cannot be seen from here.
+    """
+    for left in path.parent.glob(f".partial-*-{glob.escape(path.name)}"):
+        number = left.name.removeprefix(".partial-").removesuffix(f"-{path.name}")
+        if number.isdecimal() and not is_running(int(number)) and time.time() - modified(left) > STALE_S:
+            left.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Whether this machine has such a process."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def modified(path: Path) -> float:
+    """When a file was last written to, in seconds; now, if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 @contextmanager

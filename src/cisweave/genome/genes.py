@@ -39,6 +39,7 @@ CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical")
 """Tags of the transcript that stands for its gene, the best first."""
 CSV_COLUMNS = ("id", "seqnames", "strand", "TSS")
 VERSION = re.compile(r"(ENS[A-Z]*[0-9]{11})\.[0-9]+")
+"""An Ensembl gene id and its version; ids of other kinds may hold a dot and digits of their own (``RP11-34P13.7``)."""
 STRANDS = ("+", "-")
 SEAL_COLUMNS = ("contig", "TSS - 1", "TSS", "strand", "gene id")
 BED_COLUMNS = ("contig", "start", "end", "gene id", "score", "strand")
@@ -95,10 +96,15 @@ def read_genes(
         kind = kind_of(source)
         genes = read_gtf_genes(source, tss == "canonical") if kind == "gtf" else READERS[kind](source)
     if strip_version:
-        genes = [gene._replace(gene_id=VERSION.sub(r"\1", gene.gene_id)) for gene in genes]
+        genes = [gene._replace(gene_id=without_version(gene.gene_id)) for gene in genes]
     check_unique(genes, path)
     genes = of_types(genes, types, path)
     return frame_of([gene[:-1] for gene in genes], GENES_COLUMNS)
+
+
+def without_version(gene_id: str) -> str:
+    """A gene id without its version (``ENSG00000000003.15`` is ``ENSG00000000003``); other ids are left as they are."""
+    return VERSION.sub(r"\1", gene_id)
 
 
 def write_tss(genes: str | Path, out: str | Path, settings: GeneSettings | None = None) -> None:

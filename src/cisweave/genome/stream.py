@@ -38,6 +38,8 @@ Chunk = tuple[pd.DataFrame, pd.DataFrame]
 Step = Callable[[pd.DataFrame], Chunk]
 
 CHUNK = 50_000
+FEW = 20
+"""Alleles below which shares of them mean little."""
 SORT_MEMORY = "64M"
 LAST_OF_BCF = 2**31 - 1
 LEDGER_TYPES = {column: "int64" if column in NUMBERS else "str" for column in LEDGER_COLUMNS}
@@ -459,6 +461,9 @@ def write_stage(
     if counts["in"] and not kept:
         most = max(counts["reasons"], key=counts["reasons"].get)
         logger.warning("%s: nothing is kept, mostly for %s; are these the right files, of one assembly?", stage, most)
+    mismatches = counts["reasons"].get(Reason.REF_MISMATCH, 0)
+    if kept and counts["in"] >= FEW and 2 * mismatches > counts["in"]:
+        logger.warning("%s: REF of most alleles is not the genome's; is this the assembly of the variants?", stage)
     logger.info("%s", summary_line(stage, counts))
     return counts
 

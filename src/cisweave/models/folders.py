@@ -97,6 +97,14 @@ def read_spec(folder: str | Path) -> ModelSpec:
         raise CisweaveError(f"this is not the description of a cisweave model ({error})", path=path) from error
 
 
+def check_outputs(spec: ModelSpec, folder: Path) -> None:
+    """Raise unless the outputs have a name each, as many as the network has."""
+    number = spec.hyperparameters.get({"beluga": "tracks", "expression": "contexts"}[spec.architecture])
+    named = isinstance(spec.outputs, list) and all(isinstance(name, str) for name in spec.outputs)
+    if not named or len(set(spec.outputs)) != len(spec.outputs) or len(spec.outputs) != number:
+        raise CisweaveError(f"outputs must be {number} different names, one for each output", path=folder / SPEC)
+
+
 def load_model(folder: str | Path, device: torch.device | str = "cpu", architecture: str | None = None) -> LoadedModel:
     """Load a model folder in eval mode onto ``device``. Nothing is unpickled.
 
@@ -114,6 +122,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu", architect
         )
     if architecture not in (None, spec.architecture):
         raise CisweaveError(f"a model of kind {architecture} is needed here, this is {spec.architecture}", path=folder)
+    check_outputs(spec, folder)
     module_name, class_name = ARCHITECTURES[spec.architecture].split(":")
     try:
         module: torch.nn.Module = getattr(import_module(module_name), class_name)(**spec.hyperparameters)

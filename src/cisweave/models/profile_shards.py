@@ -523,3 +523,12 @@ def read_index(path: Path, verify: bool = False) -> list[Path]:
         if existing(shard).stat().st_size != size or (verify and sha256(shard) != digest):
             raise CisweaveError(f"this shard is not the one that {path} names; build it or index anew", path=shard)
     return [shard for shard, _, _ in rows]
+
+
+def check_index(path: Path, shards: Sequence[ProfileShard]) -> None:
+    """Raise unless an index says of its shards what they are: whole, of one model, with so many genes."""
+    content = read_json(path)
+    check_parts(shards)
+    said = (content.get("genes"), content.get("model_sha256"))
+    if said != (sum(len(shard) for shard in shards), shards[0].header.model_sha256):
+        raise CisweaveError("the index does not fit its shards; make it anew with seal index-profiles", path=path)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, first_bytes, sha256
 from cisweave.models.folders import WEIGHTS, read_spec
-from cisweave.models.profile_shards import ProfileShard, Rows, check_shards, read_index
+from cisweave.models.profile_shards import ProfileShard, Rows, check_index, check_shards, read_index
 
 Floats = NDArray[np.float32]
 
@@ -239,5 +239,7 @@ def read_profiles(path: str | Path, verify: bool = False) -> ProfileStore:
     """
     path = existing(path)
     is_index = path.suffix == ".json" or first_bytes(path, 1) == b"{"
-    paths = read_index(path, verify) if is_index else [path]
-    return ProfileStore(path, [ProfileShard(each) for each in paths])
+    shards = [ProfileShard(each) for each in (read_index(path, verify) if is_index else [path])]
+    if is_index:
+        check_index(path, shards)
+    return ProfileStore(path, shards)

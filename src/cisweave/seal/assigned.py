@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
+from cisweave.core.files import existing, first_bytes
 from cisweave.core.logs import get_logger
 from cisweave.core.parts import Part
 from cisweave.genome.ledger import whole_keys
-from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS, read_flags
+from cisweave.genome.table import FORMS, GENE_COLUMNS, VARIANT_COLUMNS, read_flags
+from cisweave.genome.vcf import BCF
 from cisweave.tables.frames import damages, read_parts, read_table, require_columns, unreadable
 from cisweave.tables.ledger import KEY, SOURCE, key_numbers
 
@@ -25,6 +27,7 @@ COLUMNS = {**VARIANT_COLUMNS, **GENE_COLUMNS}
 NEEDED = [*KEY, "line", *SOURCE, *SEAL_COLUMNS]
 GROUPS = 4
 """Row groups of a Parquet table that are held at a time."""
+VCF_STARTS = (b"##fileformat=VCF", *BCF)
 
 
 class AssignedVariants:
@@ -84,40 +87,83 @@ class AssignedVariants:
     def _take(self, first: int, last: int) -> pd.DataFrame:
         """Rows of the order of the file, checked."""
         frame = self._rows.take(self._order[first:last])
-        frame = read_flags(frame[[column for column in COLUMNS if column in frame]], self.path)
-        return self._typed(frame)
+        return typed_variants(frame, self.path)
 
-    def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The block with the types of a variant table; what no variant table holds is an error."""
-        for column in frame:
-            kind = COLUMNS[str(column)]
-            try:
-                filled = frame.fillna({column: ""}) if kind == "str" else frame
-                frame = filled.astype({column: kind})
-            except (TypeError, ValueError, OverflowError) as error:
-                raise CisweaveError(
-                    f"column {column} does not hold {kind} throughout ({error})", path=self.path
-                ) from error
-        twice = frame.duplicated([*KEY, "gene_id"])
-        if twice.any():
-            first = frame[twice].iloc[0]
-            raise CisweaveError(
-                f"record {first['record']}, allele {first['allele']} stands there twice with gene {first['gene_id']}",
-                path=self.path,
-            )
-        wrong = ~frame["gene_strand"].isin(["+", "-"])
-        if wrong.any():
-            first = frame[wrong].iloc[0]
-            raise CisweaveError(
-                f"record {first['record']} has gene_strand '{first['gene_strand']}'; it must be + or -", path=self.path
-            )
-        return frame
+
+def read_assigned(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A whole variant table with genes, in the order of record and allele, and its other columns (as of effects)."""
+    rows = TableRows(Path(path))
+    require_columns(rows.head(), NEEDED, path)
+    frame = rows.all().sort_values(KEY, kind="stable", ignore_index=True)
+    return typed_variants(frame, path), frame[[column for column in frame if column not in COLUMNS]]
+
+
+def typed_variants(frame: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """The columns of a variant table, with their types; what no variant table holds is an error.
+
+    ``swapped`` is false throughout where the column is absent.
+    """
+    frame = read_flags(frame[[column for column in COLUMNS if column in frame]], path)
+    for column in map(str, frame):
+        kind = COLUMNS[column]
+        try:
+            if kind == "int64":
+                refuse_fractions(frame, column, path)
+            filled = frame.fillna({column: ""}) if kind == "str" else frame
+            frame = filled.astype({column: kind})
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CisweaveError(f"column {column} does not hold {kind} throughout ({error})", path=path) from error
+    twice = frame.duplicated([*KEY, "gene_id"])
+    if twice.any():
+        first = frame[twice].iloc[0]
+        raise CisweaveError(
+            f"record {first['record']}, allele {first['allele']} stands there twice with gene {first['gene_id']}",
+            path=path,
+        )
+    check_forms(frame, path)
+    return frame
+
+
+def refuse_fractions(frame: pd.DataFrame, column: str, path: str | Path) -> None:
+    """Raise at the first value of a column that is no whole number."""
+    numbers = pd.to_numeric(frame[column], errors="coerce")
+    refuse(frame, column, ~(numbers % 1 == 0), "whole numbers", path)
+
+
+def check_forms(frame: pd.DataFrame, path: str | Path) -> None:
+    """Raise at the first row that holds what no variant table does: a place below 1, letters that are no bases."""
+    for columns, form in FORMS.items():
+        for column in (name for name in columns if name in frame):
+            if isinstance(form, int):
+                refuse(frame, column, ~frame[column].between(1, form), f"numbers from 1 to {form}", path)
+            else:
+                right = frame[column].str.fullmatch(form) | ((column == "name") & (frame[column] == ""))
+                refuse(frame, column, ~right, f"text like {form}", path)
+    refuse(frame, "gene_strand", ~frame["gene_strand"].isin(["+", "-"]), "+ or -", path)
+
+
+def refuse(frame: pd.DataFrame, column: str, wrong: pd.Series, wanted: str, path: str | Path) -> None:
+    """Raise if a row is wrong, naming the first and what the column should hold."""
+    if wrong.any():
+        first = frame[wrong.to_numpy(dtype=bool)].iloc[0]
+        raise CisweaveError(
+            f"record {first['record']} has {column} {str(first[column])[:60]!r}; the column must hold {wanted}: make "
+            "the table with genome normalize and genome closest-tss",
+            path=path,
+        )
+
+
+def refuse_vcf(path: str | Path) -> None:
+    """Raise at a VCF or BCF in the place of a table."""
+    if first_bytes(existing(path), max(map(len, VCF_STARTS))).startswith(VCF_STARTS):
+        raise CisweaveError("this is a VCF; run genome normalize and genome closest-tss on it first", path=path)
 
 
 class TableRows:
     """Rows of a table by number; of Parquet only the row groups they stand in are read."""
 
     def __init__(self, path: Path):
+        refuse_vcf(path)
         self.path = path
         self._frames: OrderedDict[int, pd.DataFrame] = OrderedDict()
         if path.suffix == ".parquet":
@@ -131,6 +177,10 @@ class TableRows:
     def head(self) -> pd.DataFrame:
         """No row, all columns."""
         return self.take(np.empty(0, dtype=np.int64))
+
+    def all(self) -> pd.DataFrame:
+        """All rows."""
+        return self.take(np.arange(self._first[-1]))
 
     def take(self, rows: NDArray[np.int64]) -> pd.DataFrame:
         """Rows by number, in the order asked for."""

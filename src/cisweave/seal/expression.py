@@ -17,19 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cisweave.config import ExpressionSettings, TrainingSettings
+from cisweave.config import ExpressionSettings, PhaseName, TrainingSettings
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import write_json
+from cisweave.core.files import read_json, write_json
 from cisweave.core.logs import get_logger
-from cisweave.genome.genes import read_genes
+from cisweave.genome.genes import read_genes, without_version
 from cisweave.models.expression import ExpressionNetwork
-from cisweave.models.folders import WEIGHTS, ModelSpec, load_model
-from cisweave.seal.performance import long_table, performance_table, score_expression
+from cisweave.models.folders import METRICS, WEIGHTS, ModelSpec, load_model
+from cisweave.seal.performance import SIX_DIGITS, long_table, performance_table, score_expression
 from cisweave.seal.phases import (
     GENES,
     SPLIT_SETTINGS,
-    PhaseName,
     PhaseTask,
     TrainedPhase,
     run_phase,
@@ -63,7 +62,6 @@ logger = get_logger(__name__)
 Split = Literal["train", "valid", "test", "excluded"]
 SEAL_SEED = 0
 """The seed of the published program, before each phase."""
-VERSION = r"\.\d+$"
 
 
 @dataclass
@@ -158,7 +156,8 @@ def prepare_expression(
     expression
         (genes, contexts), linear scale, by gene id (:func:`~cisweave.seal.targets.read_expression`).
     annotation
-        Gene annotation (CSV, GTF) that tells the types of genes; with ``compat: seal`` also their order.
+        Gene annotation (CSV, GTF) that tells the types of genes; with ``compat: seal`` also which genes there are, and
+        their order.
     pseudocounts
         Those of a trained model, by context; None: from ``expression``.
     needed
@@ -195,10 +194,10 @@ def join_expression(
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """The genes of the store with their types and expression, and their rows in the store.
 
-    Genes are matched without the versions of their ids. With ``compat: seal`` they are those of the annotation, in its
-    order (the draw of validation genes depends on it).
+    Genes are matched without the versions of their Ensembl ids. With ``compat: seal`` they are those of the
+    annotation, in its order (the draw of validation genes depends on it).
     """
-    genes = store.genes[["gene_id", "chrom"]].assign(key=store.genes.gene_id.str.replace(VERSION, "", regex=True))
+    genes = store.genes[["gene_id", "chrom"]].assign(key=store.genes.gene_id.map(without_version))
     if annotation is not None:
         genes = with_types(genes, annotation, in_its_order=settings.compat == "seal")
     elif settings.excluded_types:
@@ -209,16 +208,18 @@ def join_expression(
 
 def with_types(genes: pd.DataFrame, annotation: str | Path, in_its_order: bool) -> pd.DataFrame:
     """Add the type of each gene ("" where the annotation lacks it), or take the annotation's genes in its order."""
-    found = read_genes(annotation, strip_version=True)
-    found["gene_id"] = found.gene_id.str.replace(VERSION, "", regex=True)
-    types = found.drop_duplicates("gene_id").set_index("gene_id").type
+    types = read_genes(annotation, strip_version=True).set_index("gene_id").type
+    say = logger.warning if in_its_order else logger.info
     if (types != "").any():
         genes = genes.assign(type=genes.key.map(types).fillna(""))
     else:
-        logger.info("%s does not tell the types of genes, so none is left out for its type", annotation)
+        say("%s does not tell the types of genes, so none is left out for its type", annotation)
     absent = ~genes.key.isin(types.index)
     if absent.any():
         logger.info("%d genes of the TSS profiles are not in %s", int(absent.sum()), annotation)
+    lacking = int((~types.index.isin(genes.key)).sum())
+    if lacking:
+        say("%d of %d genes of %s have no TSS profile; they are in no split", lacking, len(types), annotation)
     if not in_its_order:
         return genes
     places = pd.Series(np.arange(len(types)), index=types.index)
@@ -237,6 +238,35 @@ def check_splits(genes: pd.DataFrame, needed: Sequence[Split]) -> None:
 
 
 # --- the two phases ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class PhaseSources:
+    """What one phase learns from, and the folder of the model to write.
+
+    Attributes
+    ----------
+    profiles, expression, annotation, groups
+        Files, as :func:`pretrain` takes them.
+    contexts
+        Columns of ``expression`` to learn; None: all.
+    pretrained
+        Model folder that fine-tuning stands on.
+    """
+
+    profiles: str | Path
+    expression: str | Path
+    model: str | Path
+    contexts: Sequence[str] | None = None
+    annotation: str | Path | None = None
+    groups: str | Path | None = None
+    pretrained: str | Path | None = None
+
+    def files(self) -> list[str | Path]:
+        """All files that are read; the weights may yet have to be trained."""
+        weights = [] if self.pretrained is None else [Path(self.pretrained) / WEIGHTS]
+        tables = present(self.profiles, self.expression)
+        return [*tables, *weights, *present(self.annotation, self.groups)]
+
+
 def pretrain(
     profiles: str | Path,
     expression: str | Path,
@@ -272,11 +302,9 @@ def pretrain(
     dict
         The metrics of ``metrics.json``: Spearman and mean squared error on the test contigs, and more.
     """
+    sources = PhaseSources(profiles, expression, model, contexts, annotation, groups)
     settings, training = settings or ExpressionSettings(), training or TrainingSettings()
-    data = load_data(profiles, expression, contexts, settings, annotation)
-    inputs = present(profiles, expression, annotation, groups)
-    task = make_task("pretrain", model, settings, training, inputs, seed, device, (groups, expression, data))
-    return run_pretrain(data, task).metrics
+    return run_pretrain(*prepare_phase("pretrain", sources, settings, training, seed, device)).metrics
 
 
 def finetune(
@@ -297,52 +325,49 @@ def finetune(
     Parameters are those of :func:`pretrain`; ``pretrained`` is the folder it wrote, which also says how many units the
     shared layer has.
     """
+    sources = PhaseSources(profiles, expression, model, contexts, annotation, groups, pretrained)
     settings, training = settings or ExpressionSettings(), training or TrainingSettings()
     shared = load_shared(pretrained)
-    data = load_data(profiles, expression, contexts, settings, annotation)
-    inputs = present(profiles, expression, Path(pretrained) / WEIGHTS, annotation, groups)
-    task = make_task("finetune", model, settings, training, inputs, seed, device, (groups, expression, data))
-    return run_finetune(shared, data, task).metrics
+    return run_finetune(shared, *prepare_phase("finetune", sources, settings, training, seed, device)).metrics
 
 
-def load_data(
-    profiles: str | Path,
-    expression: str | Path,
-    contexts: Sequence[str] | None,
+def prepare_phase(
+    name: PhaseName,
+    sources: PhaseSources,
     settings: ExpressionSettings,
-    annotation: str | Path | None,
-) -> ExpressionData:
-    """Features and targets from their files."""
-    return prepare_expression(read_profiles(profiles), read_expression(expression, contexts), settings, annotation)
+    training: TrainingSettings,
+    seed: int,
+    device: DeviceName,
+) -> tuple[ExpressionData, PhaseTask]:
+    """Read what a phase learns from, and say how it is trained."""
+    if settings.compat == "seal" and sources.annotation is None:
+        raise CisweaveError(
+            "compat: seal needs the gene annotation (--genes, ExPecto's geneanno.csv): its types and its order decide "
+            "which genes train, validate or are left out"
+        )
+    if settings.compat == "seal" and seed != SEAL_SEED:
+        logger.info("compat: seal takes the seed %d, not %d", SEAL_SEED, seed)
+        seed = SEAL_SEED
+    expression = read_expression(sources.expression, sources.contexts)
+    data = prepare_expression(read_profiles(sources.profiles), expression, settings, sources.annotation)
+    groups = read_groups(sources.groups, sources.expression, data.contexts)
+    task = PhaseTask(
+        name, Path(sources.model), settings, training, sources.files(), groups, seed, resolve_device(device)
+    )
+    return data, task
 
 
 def load_shared(pretrained: str | Path) -> nn.Linear:
     """The shared layer of a pre-trained model."""
-    return cast("ExpressionNetwork", load_model(pretrained, architecture="expression").module).shared
+    network = cast("ExpressionNetwork", load_model(pretrained, architecture="expression").module)
+    if read_json(Path(pretrained) / METRICS).get("phase") == "finetune":
+        logger.warning("%s was fine-tuned itself; its shared layer is that of the model it stands on", pretrained)
+    return network.shared
 
 
 def present(*paths: str | Path | None) -> list[str | Path]:
     """Those paths that were given and are files."""
     return [path for path in paths if path is not None and Path(path).is_file()]
-
-
-def make_task(
-    name: PhaseName,
-    model: str | Path,
-    settings: ExpressionSettings,
-    training: TrainingSettings,
-    inputs: Sequence[str | Path],
-    seed: int,
-    device: DeviceName,
-    grouped: tuple[str | Path | None, str | Path, ExpressionData],
-) -> PhaseTask:
-    """What a phase is trained with; ``grouped`` is the file of groups, the table its numbers count, and the data."""
-    groups, expression, data = grouped
-    if settings.compat == "seal" and seed != SEAL_SEED:
-        logger.info("compat: seal takes the seed %d, not %d", SEAL_SEED, seed)
-        seed = SEAL_SEED
-    members = read_groups(groups, expression, data.contexts)
-    return PhaseTask(name, Path(model), settings, training, inputs, members, seed, resolve_device(device))
 
 
 def run_pretrain(data: ExpressionData, task: PhaseTask) -> TrainedPhase:
@@ -378,6 +403,7 @@ def evaluate(
     performance: str | Path | None = None,
     annotation: str | Path | None = None,
     seed: int = 0,
+    resamples: int | None = None,
 ) -> dict[str, Any]:
     """Compare predicted with measured expression of every gene and write a table and its scores on the test contigs.
 
@@ -393,13 +419,15 @@ def evaluate(
         TSV: the same per context, with 95 % intervals over resampled genes.
     annotation
         Gene annotation with the types of genes; needed only where the model was trained without ``genes.tsv``.
+    resamples
+        Bootstrap draws of the test genes for ``performance``; 0: no intervals, None: as many as in training by default.
     """
     loaded = load_model(model, architecture="expression")
     settings = training_split(loaded.spec)
     counts = known_pseudocounts(loaded.spec)
     table = read_expression(expression, loaded.spec.outputs)
     data = prepare_expression(read_profiles(profiles), table, settings, annotation, counts, ("test",))
-    data.genes = data.genes.assign(split=remembered_split(data.genes, Path(model) / GENES))
+    data.genes = data.genes.assign(split=remembered_split(data.genes, Path(model) / GENES, settings, annotation))
     with torch.inference_mode():
         predicted = loaded.module(torch.from_numpy(data.features)).numpy()
     write_tsv(long_table(data, predicted), out, float_format="%.6g")
@@ -407,10 +435,9 @@ def evaluate(
     scores = score_expression(predicted[test], data.targets[test], data.contexts)
     write_json(metrics, scores)
     if performance is not None:
-        frame = performance_table(
-            predicted[test], data.targets[test], data.contexts, "evaluate", settings.bootstrap, seed
-        )
-        write_tsv(frame, performance)
+        drawn = settings.bootstrap if resamples is None else resamples
+        frame = performance_table(predicted[test], data.targets[test], data.contexts, "evaluate", drawn, seed)
+        write_tsv(frame, performance, float_format=SIX_DIGITS)
     inputs = present(profiles, expression, Path(model) / WEIGHTS, annotation)
     write_receipt(out, inputs=inputs, device="cpu", dtype="float32")
     return scores
@@ -436,9 +463,18 @@ def known_pseudocounts(spec: ModelSpec) -> dict[str, float] | None:
     return None
 
 
-def remembered_split(genes: pd.DataFrame, path: Path) -> pd.Series:
+def remembered_split(
+    genes: pd.DataFrame, path: Path, settings: ExpressionSettings, annotation: str | Path | None
+) -> pd.Series:
     """The split of each gene as it was in training; of genes unknown then, and without that table, by the rules."""
-    if not path.is_file():
-        return genes.split
-    known = read_table(path, ["gene_id", "split"], dtype={"gene_id": "str"}).set_index("gene_id").split
-    return genes.gene_id.map(known).fillna(genes.split)
+    if path.is_file():
+        known = read_table(path, ["gene_id", "split"], dtype={"gene_id": "str"}).set_index("gene_id").split
+        found = genes.gene_id.map(known)
+        if found.isna().any():
+            logger.info("%d genes were unknown in training; their split is that of their contigs", found.isna().sum())
+        return found.fillna(genes.split)
+    logger.warning("the model does not tell the split of its genes (%s), so it is made anew by its rules", path.name)
+    if annotation is None and settings.excluded_types:
+        named = ", ".join(settings.excluded_types)
+        logger.warning("without an annotation of genes (--genes), genes of the type %s are not left out", named)
+    return genes.split

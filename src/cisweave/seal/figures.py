@@ -30,7 +30,7 @@ MOST_NAMED = 45
 
 
 def draw_seal_figures(
-    evaluations: Sequence[str | Path],
+    performances: Sequence[str | Path],
     effects: Sequence[str | Path],
     models: Mapping[str, str | Path],
     general: str,
@@ -41,7 +41,7 @@ def draw_seal_figures(
     Parameters are those of :func:`cisweave.seal.summary.summarize_seal`; ``out`` is the folder for :data:`TABLES`
     (``.tsv``) and :data:`FIGURES` (``.png`` and ``.svg``).
     """
-    tables = summarize_seal(evaluations, effects, models, general)
+    tables = summarize_seal(performances, effects, models, general)
     out = Path(out)
     pictures = {
         "performance": performance_figure(tables.performance),
@@ -55,7 +55,7 @@ def draw_seal_figures(
     for name in TABLES:
         write_tsv(getattr(tables, name), out / f"{name}.tsv", float_format="%.6g")
     histories = [Path(folder) / HISTORY for folder in models.values()]
-    write_receipt(out / "performance.tsv", inputs=[*evaluations, *effects, *histories])
+    write_receipt(out / "performance.tsv", inputs=[*performances, *effects, *histories])
     logger.info("%d figures and %d tables in %s", len(pictures), len(TABLES), out)
     return tables
 
@@ -75,7 +75,7 @@ def nothing(ax: Axes, words: str, figure: Any) -> Picture:
 
 # --- performance ------------------------------------------------------------------------------------------------------
 def performance_figure(performance: pd.DataFrame) -> Picture:
-    """Spearman correlation per context with its bootstrap interval, best context first, a panel per set."""
+    """Spearman correlation per context with its interval over resampled genes, best context first, a panel per set."""
     sets = by_set(performance)
     longest = max((len(rows) for _, rows in sets.values()), default=0)
     height = 1.2 + 0.16 * min(max(longest, 5), MOST_NAMED)
@@ -119,8 +119,8 @@ def phases_figure(performance: pd.DataFrame) -> Picture:
         for ax, column, label in ((left, "spearman", "Spearman correlation"), (right, "mse", "mean squared error")):
             for place, (colour, rows) in enumerate(sets.values()):
                 spread = 0.28 * np.sin(np.arange(len(rows)) * 2.4)
-                ax.plot(place + spread, rows[column], "o", color=colour, alpha=0.55, markersize=3)
-                ax.hlines(rows[column].median(), place - 0.36, place + 0.36, color=INK, linewidth=1.8)
+                ax.hlines(rows[column].median(), place - 0.36, place + 0.36, color=INK, linewidth=1.8, zorder=1)
+                ax.plot(place + spread, rows[column], "o", color=colour, alpha=0.7, markersize=3, zorder=2)
             labels = [f"{name}\n{rows['phase'].iloc[0]}" for name, (_, rows) in sets.items()]
             ax.set_xticks(np.arange(len(sets)), labels)
             ax.set(ylabel=label, xlim=(-0.6, len(sets) - 0.4))
@@ -134,14 +134,17 @@ def distance_figure(distance: pd.DataFrame) -> Picture:
     with panels(1, 1, 7.6, 2.9) as (figure, (ax,)):
         if not distance["alleles"].sum():
             return nothing(ax, "no allele was scored", figure)
-        for name, (colour, rows) in by_set(distance).items():
+        filled = filled_bins(distance)
+        for name, (colour, rows) in by_set(distance[distance["from"].isin(DISTANCES[:filled])]).items():
             places = np.arange(len(rows))
             ax.plot(places, rows["upper"], "o--", color=colour, markersize=3, linewidth=1)
             ax.plot(places, rows["median"], "o-", color=colour, markersize=3.5, label=name)
-        ax.set_xticks(np.arange(len(DISTANCES)), distance_labels())
+        counts = distance.groupby("from")["alleles"].agg(["min", "max"])[:filled]
+        labels = zip(distance_labels(), counts["min"], counts["max"], strict=False)
+        ax.set_xticks(np.arange(filled), [f"{label}\nn = {count_label(least, most)}" for label, least, most in labels])
         ax.set(
             yscale="log",
-            xlabel="distance to TSS (bases)",
+            xlabel="distance to TSS (n: alleles)",
             ylabel="strongest |effect| (ln expression)",
             title=f"median (line) and {100 * UPPER:.0f} % quantile (dashes)",
         )
@@ -149,10 +152,23 @@ def distance_figure(distance: pd.DataFrame) -> Picture:
         return picture(figure)
 
 
+def filled_bins(distance: pd.DataFrame) -> int:
+    """Number of bins up to the last that holds an allele."""
+    return int(np.flatnonzero(distance.groupby("from")["alleles"].sum())[-1]) + 1
+
+
 def distance_labels() -> list[str]:
     """The bins of distance in words."""
-    named = [f"{start / 1000:g} kb" if start >= 1000 else str(start) for start in DISTANCES]
-    return [*(f"{start.removesuffix(' kb')}–{end}" for start, end in pairwise(named)), f"≥ {named[-1]}"]
+    named = [(f"{start / 1000:g}", "kb") if start >= 1000 else (str(start), "bp") for start in DISTANCES]
+    inner = [
+        f"{start}{'' if unit == last else f' {unit}'}–{end} {last}" for (start, unit), (end, last) in pairwise(named)
+    ]
+    return [*inner, f"≥ {' '.join(named[-1])}"]
+
+
+def count_label(least: int, most: int) -> str:
+    """A count, or the range of counts of several sets."""
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
 
 
 def contexts_figure(contexts: pd.DataFrame) -> Picture:
@@ -169,7 +185,10 @@ def contexts_figure(contexts: pd.DataFrame) -> Picture:
             ax.hlines(places, ordered["median"], ordered["upper"], color=colour, alpha=0.4, linewidth=1.6)
             ax.plot(ordered["median"], places, "o", color=colour, markersize=3.2)
             ax.plot(ordered["upper"], places, "|", color=colour, markersize=6)
-            ax.set(title=name, xlabel=f"|effect|: median to {100 * UPPER:.0f} % quantile", ylim=(-0.8, len(rows) - 0.2))
+            label = f"|effect|: median to {100 * UPPER:.0f} % quantile"
+            if len(rows) <= MOST_NAMED:
+                label += "\n(n): strongest context of n alleles"
+            ax.set(title=name, xlabel=label, ylim=(-0.8, len(rows) - 0.2))
             ax.grid(False, axis="y")
             leads = zip(ordered["context"], ordered["strongest"], strict=True)
             name_rows(ax, places, [f"{context} ({number:,})" for context, number in leads])
@@ -184,10 +203,11 @@ def curves_figure(curves: pd.DataFrame) -> Picture:
         if not models:
             return nothing(axes[0], "no model was trained in this run", figure)
         for ax, (name, (colour, rows)) in zip(axes, models.items(), strict=True):
-            for loss, line in (("train_loss", "--"), ("valid_loss", "-")):
+            for loss, line, label in (("train_loss", "--", "training"), ("valid_loss", "-", "validation")):
                 part = rows[rows["figure"] == loss]
-                ax.plot(part["epoch"] + 1, part["value"], line, color=colour, linewidth=1.2)
+                ax.plot(part["epoch"] + 1, part["value"], line, color=colour, linewidth=1.2, label=label)
             best = rows[rows["figure"] == "valid_loss"].dropna().nsmallest(1, "value")
-            ax.plot(best["epoch"] + 1, best["value"], "o", color=INK, markersize=4)
+            ax.plot(best["epoch"] + 1, best["value"], "o", color=INK, markersize=4, label="kept")
+            ax.legend(loc="upper right")
             ax.set(title=name, xlabel="epoch", ylabel="weighted squared error")
         return picture(figure)

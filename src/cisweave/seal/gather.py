@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cisweave.core.errors import CisweaveError
-from cisweave.core.files import existing, read_json
+from cisweave.core.errors import CisweaveError, check_balance
+from cisweave.core.files import existing, read_json, sha256
 from cisweave.core.logs import get_logger
 from cisweave.core.parts import Part
 from cisweave.genome.stream import Sink, summary_line
-from cisweave.seal.outputs import ResultFiles, Views, write_views
+from cisweave.seal.outputs import ResultFiles, Views, check_places, write_views
 from cisweave.seal.strongest import allele_blocks
 from cisweave.tables.frames import read_parts
 from cisweave.tables.ledger import KEY, LEDGER_COLUMNS, key_numbers
@@ -26,6 +26,8 @@ logger = get_logger(__name__)
 
 CHROMATIN, REJECTS = "chromatin_effects.parquet", "rejects.tsv"
 """What stands beside the effects of each part."""
+FILES = ("effects", "chromatin_effects", "rejects")
+"""What a receipt calls the files of a part."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,18 @@ class ScoredPart:
         What must be equal in all parts: settings, and hashes of the inputs by name.
     alleles
         ``in, kept, rejected, reasons``.
+    written
+        SHA-256 of its ``effects``, ``chromatin_effects`` and ``rejects``.
+    run
+        Versions and device, which should be equal in all parts.
     """
 
     effects: Path
     part: Part
     identity: dict[str, Any]
     alleles: dict[str, Any]
+    written: dict[str, str]
+    run: dict[str, Any]
 
     @property
     def chromatin(self) -> Path:
@@ -86,21 +94,24 @@ def gather_effects(
     Raises
     ------
     CisweaveError
-        If a part is missing or there twice, was made with other models, settings or inputs, or if an allele stands in
-        two parts or out of order.
+        If a part is missing or there twice, was made with other models, settings or inputs, if its files are not those
+        that its receipt tells of, or if an allele stands in two parts or out of order.
     """
     views = views or Views()
     views.check()
+    check_places([out, chromatin_effects, rejects, *views.files])
     scored = in_order([read_part(path) for path in parts])
     require_one_run(scored)
-    with ResultFiles.open(out, chromatin_effects, rejects) as files:
-        copy_rows([each.effects for each in scored], files.effects)
-        copy_rows([each.chromatin for each in scored], files.chromatin)
-        files.rejects.write(pd.DataFrame(columns=LEDGER_COLUMNS))
-        for each in scored:
-            for rows in read_parts(each.rejects, LEDGER_COLUMNS, dtype="str"):
-                files.rejects.write(rows[LEDGER_COLUMNS])
+    warn_of_other_runs(scored)
+    for each in scored:
+        require_written(each)
     counts = total([each.alleles for each in scored])
+    with ResultFiles.open(out, chromatin_effects, rejects) as files:
+        with_effects = copy_rows([each.effects for each in scored], files.effects)
+        with_chromatin = copy_rows([each.chromatin for each in scored], files.chromatin)
+        rejected = copy_ledgers([each.rejects for each in scored], files.rejects)
+        for kept in (with_effects, with_chromatin):
+            check_balance(counts["in"], kept, rejected, "alleles")
     write_receipt(
         out,
         settings=scored[0].identity["settings"],
@@ -118,14 +129,23 @@ def read_part(path: str | Path) -> ScoredPart:
     receipt = receipt_path(path)
     if not receipt.is_file():
         raise CisweaveError("the receipt of this part is absent; score the part again", path=receipt)
-    identity = read_json(receipt).get("identity", {})
     try:
-        inputs = named_inputs(identity["inputs"])
-        part, alleles = Part.parse(identity["part"]), dict(identity["alleles"])
-        same = {"settings": identity["settings"], "inputs": inputs}
-    except (KeyError, TypeError, AttributeError) as error:
+        identity = read_json(receipt)["identity"]
+        same = {"settings": dict(identity["settings"]), "inputs": named_inputs(identity["inputs"])}
+        alleles = {name: int(identity["alleles"][name]) for name in ("in", "kept", "rejected")}
+        reasons = {str(code): int(number) for code, number in identity["alleles"]["reasons"].items()}
+        written = {name: str(identity["written"][name]) for name in FILES}
+        run = {**identity["versions"], "device": identity["device"]}
+        return ScoredPart(path, Part.parse(identity["part"]), same, {**alleles, "reasons": reasons}, written, run)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise CisweaveError("this is not the receipt of a part that 'seal predict' scored", path=receipt) from error
-    return ScoredPart(path, part, same, alleles)
+
+
+def require_written(part: ScoredPart) -> None:
+    """Raise unless the files of a part are, to the byte, those it wrote."""
+    for name, path in zip(FILES, (part.effects, part.chromatin, part.rejects), strict=True):
+        if sha256(path) != part.written[name]:
+            raise CisweaveError("this is not the file that the part wrote; score the part again", path=path)
 
 
 def named_inputs(inputs: dict[str, str]) -> dict[str, str]:
@@ -167,17 +187,49 @@ def require_one_run(parts: Sequence[ScoredPart]) -> None:
                 )
 
 
-def copy_rows(paths: Sequence[Path], sink: Sink) -> None:
-    """Copy tables one after the other; an allele that is not behind all before it is an error."""
-    columns: list[str] | None = None
-    last = -1
+def warn_of_other_runs(parts: Sequence[ScoredPart]) -> None:
+    """Say so where parts were scored by other versions or on other devices, whose numbers differ in the last digits."""
+    for each in parts[1:]:
+        names = [name for name in {**each.run, **parts[0].run} if each.run.get(name) != parts[0].run.get(name)]
+        if names:
+            logger.warning(
+                "%s was scored with another %s than part 1 (%s, part 1: %s)",
+                each.effects,
+                names[0],
+                each.run.get(names[0]),
+                parts[0].run.get(names[0]),
+            )
+
+
+def copy_rows(paths: Sequence[Path], sink: Sink) -> int:
+    """Copy tables one after the other; how many alleles they have.
+
+    An allele that is not behind all before it, and a score that is not a number, are errors.
+    """
+    columns: dict[Any, Any] = {}
+    last, alleles = -1, 0
     for path in paths:
         for frame in nonempty(allele_blocks(path)):
-            columns = columns or list(frame.columns)
-            if list(frame.columns) != columns:
+            columns = columns or frame.dtypes.to_dict()
+            if frame.dtypes.to_dict() != columns or list(frame.columns) != list(columns):
                 raise CisweaveError(f"the columns are not those of {paths[0]}; score the parts again", path=path)
             last = check_order(frame, last, path)
+            if not np.isfinite(frame.select_dtypes(np.floating).to_numpy()).all():
+                raise CisweaveError("a score is not finite; score the part again", path=path)
+            alleles += len(frame[KEY].drop_duplicates())
             sink.write(frame)
+    return alleles
+
+
+def copy_ledgers(paths: Sequence[Path], sink: Sink) -> int:
+    """Copy ledgers one after the other; how many alleles they have."""
+    sink.write(pd.DataFrame(columns=LEDGER_COLUMNS))
+    alleles = 0
+    for path in paths:
+        for rows in read_parts(path, LEDGER_COLUMNS, dtype="str"):
+            alleles += len(rows)
+            sink.write(rows[LEDGER_COLUMNS])
+    return alleles
 
 
 def nonempty(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

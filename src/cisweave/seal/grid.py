@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import atomic_path, read_json
 from cisweave.core.logs import get_logger
 from cisweave.models.folders import HISTORY, METRICS, SPEC, WEIGHTS, read_spec
+from cisweave.seal.performance import SIX_DIGITS, number_of
 from cisweave.tables.frames import write_tsv
 from cisweave.tables.receipts import write_receipt
 
 if TYPE_CHECKING:
-    from cisweave.config import ExpressionSettings, GridSettings
+    from cisweave.config import ExpressionSettings, GridSettings, PhaseName
 
 logger = get_logger(__name__)
 
-Phase = Literal["pretrain", "finetune"]
 COPIED = (WEIGHTS, METRICS, HISTORY, "genes.tsv", "performance.tsv", SPEC)
 """Files of a model folder, its description last: a folder that has it is whole."""
 HYPERPARAMETERS = ["hidden", "learning_rate", "l2", "gene_weight"]
@@ -38,7 +38,7 @@ class GridPoint:
     settings: ExpressionSettings
 
 
-def grid_points(grid: GridSettings, model: ExpressionSettings, phase: Phase) -> list[GridPoint]:
+def grid_points(grid: GridSettings, model: ExpressionSettings, phase: PhaseName) -> list[GridPoint]:
     """Every combination of a phase, in the order of the lists; one point where nothing is to be tried.
 
     The widths of the shared layer are tried in the general phase; the specific one takes that of the pre-trained model.
@@ -73,7 +73,7 @@ def select_model(
     Parameters
     ----------
     candidates
-        Model folders of one phase, trained on the same data; their names must differ. Of equal ones the first is taken.
+        Model folders of one phase, trained on the same data. Of equally good ones the first is taken.
     model
         Model folder to write: a copy of the best, without its checkpoints.
     out
@@ -96,7 +96,7 @@ def select_model(
         raise CisweaveError(f"no candidate has a figure to choose by ({column})")
     table = table.sort_values(column, ascending=ascending, kind="stable", na_position="last", ignore_index=True)
     best = str(table.name[0])
-    write_tsv(table.assign(chosen=table.index == 0), out)
+    write_tsv(table.assign(chosen=table.index == 0), out, float_format=SIX_DIGITS)
     copy_model(folders[best], Path(model))
     write_receipt(
         Path(model) / SPEC, settings={"by": by}, inputs=weights_of(folders), notes={"chosen": best, "of": len(folders)}
@@ -107,13 +107,18 @@ def select_model(
 
 
 def named_folders(candidates: Sequence[str | Path]) -> dict[str, Path]:
-    """Folders by name."""
-    folders = {Path(folder).name: Path(folder) for folder in candidates}
-    if not folders:
+    """Folders by name, or by what tells their paths apart where names are the same."""
+    paths = [Path(folder).absolute() for folder in candidates]
+    if not paths:
         raise CisweaveError("there is no model to choose from; give the folders of some")
-    if len(folders) < len(candidates):
-        raise CisweaveError("two of the candidates have the same name; give each folder its own")
-    return folders
+    repeated = [path for number, path in enumerate(paths) if path in paths[:number]]
+    if repeated:
+        raise CisweaveError("this candidate is given twice; give each folder once", path=repeated[0])
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath(paths)
+        names = [path.relative_to(common).as_posix() for path in paths]
+    return dict(zip(names, map(Path, candidates), strict=True))
 
 
 def weights_of(folders: dict[str, Path]) -> list[Path]:
@@ -149,18 +154,13 @@ def candidate_table(folders: dict[str, Path]) -> pd.DataFrame:
                 "name": name,
                 **{key: metrics.get(key) for key in HYPERPARAMETERS},
                 "epochs": metrics.get("epochs"),
-                "valid_mse": finite(valid.get("mse")),
-                "valid_spearman": finite(valid.get("spearman_median")),
-                "test_mse": finite(test.get("mse_median")),
-                "test_spearman": finite(test.get("spearman_median")),
+                "valid_mse": number_of(valid.get("mse")),
+                "valid_spearman": number_of(valid.get("spearman_median")),
+                "test_mse": number_of(test.get("mse_median")),
+                "test_spearman": number_of(test.get("spearman_median")),
             }
         )
     return pd.DataFrame(rows)
-
-
-def finite(value: float | None) -> float:
-    """A number; NaN where there is none."""
-    return math.nan if value is None else float(value)
 
 
 def copy_model(source: Path, target: Path) -> None:

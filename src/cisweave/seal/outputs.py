@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -77,9 +78,29 @@ class Views:
             check_name(self.annotated_vcf)
         self.read_annotation()
 
+    @property
+    def files(self) -> list[Path]:
+        """The files to write."""
+        named = (self.tsv, self.annotated_vcf, self.best, self.contexts_table)
+        return [path for path in named if path is not None]
+
     def read_annotation(self) -> pd.DataFrame | None:
         """The annotation, where there is one."""
         return None if self.annotation is None else read_context_annotation(self.annotation)
+
+
+def check_places(paths: Iterable[str | Path]) -> None:
+    """Raise at the first file to be written that its folder would not take; folders are made as needed."""
+    for path in map(Path, paths):
+        folder = path.resolve().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise CisweaveError(
+                f"this cannot be written ({error.strerror or error}); choose another folder", path=path
+            ) from error
 
 
 # --- while scoring ----------------------------------------------------------------------------------------------------

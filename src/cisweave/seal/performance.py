@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERVAL = (0.025, 0.975)
 """Quantiles of the resamples that bound an interval."""
+SIX_DIGITS = "%.6g"
+"""How scores are shown in tables; ``metrics.json`` has them in full."""
 PERFORMANCE_COLUMNS = ["phase", "context", "genes", "mse", "spearman", "spearman_low", "spearman_high"]
 
 
@@ -33,7 +35,7 @@ def score_expression(
     per_context = {
         context: {
             "spearman": spearman(predicted[:, number], measured[:, number]),
-            "mse": round(float(((predicted[:, number] - measured[:, number]) ** 2).mean()), 6),
+            "mse": squared_error(predicted[:, number], measured[:, number]),
         }
         for number, context in enumerate(contexts)
     }
@@ -47,12 +49,22 @@ def score_expression(
 
 
 def spearman(predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> float | None:
-    """Spearman correlation of two vectors to six decimals; None where one of them does not vary."""
+    """Spearman correlation of two vectors; None where one of them does not vary."""
     from scipy.stats import spearmanr
 
     if np.ptp(predicted) == 0 or np.ptp(measured) == 0:
         return None
-    return round(float(spearmanr(predicted, measured).statistic), 6)
+    return float(spearmanr(predicted, measured).statistic)
+
+
+def squared_error(predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> float:
+    """Mean squared error of any number of values."""
+    return float(((predicted.astype(np.float64) - measured) ** 2).mean())
+
+
+def number_of(score: float | None) -> float:
+    """A score as a number: NaN where there is none."""
+    return float("nan") if score is None else float(score)
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------
@@ -100,7 +112,7 @@ def spearman_interval(
     if not len(drawn):
         return float("nan"), float("nan")
     low, high = np.quantile(drawn, INTERVAL)
-    return round(float(low), 6), round(float(high), 6)
+    return float(low), float(high)
 
 
 def bootstrap_spearman(

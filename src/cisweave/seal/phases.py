@@ -23,7 +23,7 @@ from cisweave.core.files import sha256
 from cisweave.core.logs import get_logger
 from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import SPEC, ModelSpec, save_model
-from cisweave.seal.performance import performance_table, score_expression
+from cisweave.seal.performance import SIX_DIGITS, performance_table, score_expression, squared_error
 from cisweave.seal.targets import gene_weights
 from cisweave.tables.frames import write_tsv
 from cisweave.tables.receipts import write_receipt
@@ -31,13 +31,11 @@ from cisweave.training.data import Batch, RowDataset
 from cisweave.training.loop import TrainedModule, fit
 
 if TYPE_CHECKING:
-    from cisweave.config import ExpressionSettings, TrainingSettings
-    from cisweave.config.sections import PhaseSettings
+    from cisweave.config import ExpressionSettings, PhaseName, PhaseSettings, TrainingSettings
     from cisweave.seal.expression import ExpressionData, Split
 
 logger = get_logger(__name__)
 
-PhaseName = Literal["pretrain", "finetune"]
 GENES, PERFORMANCE = "genes.tsv", "performance.tsv"
 """What a model folder of this room holds besides: the split of every gene, the accuracy per context."""
 SPLIT_SETTINGS = (
@@ -93,20 +91,14 @@ class TrainedPhase:
     ----------
     network
         The network that was measured and goes on.
-    best
-        The network of the model folder: that of the best epoch, most often the same.
-    predicted, measured
-        ln expression (genes, contexts) of the test genes.
+        That of the model folder, the best epoch's, is most often the same.
+    metrics
+        Those of ``metrics.json``.
     """
 
     task: PhaseTask
     network: ExpressionNetwork
-    best: ExpressionNetwork
-    contexts: list[str]
     metrics: dict[str, Any]
-    history: pd.DataFrame
-    predicted: NDArray[np.float32]
-    measured: NDArray[np.float32]
 
 
 # --- loss -------------------------------------------------------------------------------------------------------------
@@ -177,7 +169,7 @@ def run_phase(network: ExpressionNetwork, data: ExpressionData, task: PhaseTask)
     }
     performance = performance_table(*test, data.contexts, task.name, task.settings.bootstrap, task.seed)
     write_tsv(data.genes, task.folder / GENES)
-    write_tsv(performance, task.folder / PERFORMANCE)
+    write_tsv(performance, task.folder / PERFORMANCE, float_format=SIX_DIGITS)
     save_model(task.folder, network, model_spec(data, task, network.shared.out_features, hashes), metrics, history)
     write_receipt(
         task.folder / SPEC,
@@ -187,7 +179,7 @@ def run_phase(network: ExpressionNetwork, data: ExpressionData, task: PhaseTask)
         device=str(task.device),
         dtype="float32",
     )
-    return TrainedPhase(task, measured, network, data.contexts, metrics, history, *test)
+    return TrainedPhase(task, measured, metrics)
 
 
 def fit_phase(
@@ -273,13 +265,13 @@ def with_last_weights(network: ExpressionNetwork, task: PhaseTask) -> Expression
     """A copy of the network with the weights of the last epoch."""
     logger.info("%s was not stopped early; its last epoch is measured and goes on (compat: seal)", task.name)
     other = copy.deepcopy(network)
-    state = read_checkpoint(task, "last")["state_dict"]
+    state = read_epoch(task, "last")["state_dict"]
     learned_part(other).load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     return other
 
 
-def read_checkpoint(task: PhaseTask, name: Literal["best", "last"]) -> dict[str, Any]:
-    """A checkpoint of the phase's run folder."""
+def read_epoch(task: PhaseTask, name: Literal["best", "last"]) -> dict[str, Any]:
+    """The checkpoint of the best or the last epoch, from the phase's run folder."""
     path = task.run_folder / "checkpoints" / f"{name}.ckpt"
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
@@ -309,7 +301,7 @@ def validation_scores(
     """Plain mean squared error over all validation genes and contexts, and the median Spearman correlation."""
     return {
         "genes": len(measured),
-        "mse": float(((predicted.astype(np.float64) - measured) ** 2).mean()),
+        "mse": squared_error(predicted, measured),
         "spearman_median": score_expression(predicted, measured, contexts)["spearman_median"],
     }
 

@@ -7,7 +7,7 @@ measured on this machine for about two seconds, and for other devices assumed fr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from cisweave.config import ClosestSettings, EngineSettings, PredictSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName, float32_arithmetic, resolve_device
+from cisweave.core.errors import CisweaveError
 from cisweave.core.files import write_json
 from cisweave.genome.closest import assign_closest
 from cisweave.genome.genes import read_genes
@@ -26,8 +27,6 @@ from cisweave.seal.engine.work import (
     STRANDS,
     NetworkShape,
     cone_work,
-    dense_work_per_base,
-    union_of,
     union_work,
     window_work,
 )
@@ -170,13 +169,6 @@ def head_work(tracks: int, hidden: int, contexts: int, shifts: int) -> int:
     return shifts * 3 * FEATURES_PER_SIDE * tracks * hidden + hidden * contexts
 
 
-def saturation_work(shape: NetworkShape, shifts: Sequence[int], places: int, alleles: int) -> int:
-    """A saturated stretch: the trunk at every base, each reference window once, cones of all alleles; both strands."""
-    reference = (places + union_of(shape, shifts)) * dense_work_per_base(shape)
-    windows = (places + max(shifts) - min(shifts)) * (shape.first + shape.last)
-    return STRANDS * (reference + windows + alleles * cone_work(shape, shifts))
-
-
 # --- memory and time --------------------------------------------------------------------------------------------------
 def memory_needed(shape: NetworkShape, shifts: int, batch: int, hidden: int) -> dict[str, float]:
     """Expected memory in MiB by what needs it."""
@@ -195,7 +187,7 @@ def measured_rate(shape: NetworkShape, device: torch.device, seconds: float = PR
     """GFLOP/s of this device on the two kinds of products of the network, weighted as in one union."""
     import torch
 
-    from cisweave.seal.engine.layers import float32_arithmetic, multiply
+    from cisweave.seal.engine.layers import multiply
 
     wide = max(shape.channels[1:])
     picture = torch.randn(16, wide, 1, 128, device=device).contiguous(memory_format=torch.channels_last)
@@ -258,6 +250,7 @@ def make_plan(
     engine: EngineSettings | None = None,
     device: DeviceName = "auto",
     probe_seconds: float = PROBE_SECONDS,
+    closest: ClosestSettings | None = None,
 ) -> Plan:
     """Say what scoring will take; nothing is scored and no weights are read.
 
@@ -273,8 +266,20 @@ def make_plan(
         JSON with the same figures.
     probe_seconds
         How long each of two products is timed here; 0 leaves this machine out.
+    closest
+        Which genes are near (with ``tss``).
+
+    Raises
+    ------
+    CisweaveError
+        For ``mode: haplotype``, whose work depends on the haplotypes.
     """
     settings, engine = settings or PredictSettings(), engine or EngineSettings()
+    if settings.mode == "haplotype":
+        raise CisweaveError(
+            "what mode: haplotype takes is known only once its bins are compared; plan mode: seal, and expect as much "
+            "for a substitution and several times as much for an insertion or deletion"
+        )
     shape = (
         NetworkShape.published()
         if chromatin is None
@@ -283,7 +288,7 @@ def make_plan(
     head = {} if model is None else read_spec(model).hyperparameters
     hidden, contexts = int(head.get("hidden", HIDDEN)), int(head.get("contexts", CONTEXTS))
     shifts = window_shifts(settings, shape.window)
-    counts = count_variants(variants, tss)
+    counts = count_variants(variants, tss, closest)
     plan = Plan(counts, shape, shifts, engine.path)
     plan.windows = counts.distinct * len(shifts) * 2 * STRANDS
     plan.unions = (counts.references + counts.indels) * STRANDS

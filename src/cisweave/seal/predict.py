@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,45 +19,40 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import EngineSettings, PredictSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError, check_balance
-from cisweave.core.files import existing, sha256
+from cisweave.core.files import sha256
 from cisweave.core.logs import get_logger
 from cisweave.core.parts import Part
+from cisweave.genome.contigs import resolve_contig
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import stage_counts, summary_line
-from cisweave.models.folders import SPEC, WEIGHTS, LoadedModel, load_model
-from cisweave.models.profiles import ProfileStore, read_profiles
-from cisweave.seal.assigned import COLUMNS, SEAL_COLUMNS, AssignedVariants
+from cisweave.models.folders import SPEC, LoadedModel
+from cisweave.models.profiles import ProfileStore
+from cisweave.seal.assigned import COLUMNS, AssignedVariants
 from cisweave.seal.engine import AllelePredictions, make_engine
 from cisweave.seal.head import ExpressionHead, holds_reference, places_of
-from cisweave.seal.outputs import ResultFiles, Views, write_views
+from cisweave.seal.inputs import ScoringInputs, open_inputs
+from cisweave.seal.outputs import ResultFiles, Views, check_places, write_views
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.windows import MARGIN
 from cisweave.tables.ledger import KEY, ledger_rows
 from cisweave.tables.receipts import write_receipt
-
-__all__ = [
-    "SEAL_COLUMNS",
-    "Scorer",
-    "VariantEffects",
-    "negate_swapped",
-    "predict",
-    "rejection_reasons",
-    "score_variants",
-    "window_shifts",
-]
 
 logger = get_logger(__name__)
 
 STAGE = "seal_predict"
 BLOCK = 2048
 """Rows scored between two writes."""
+CHECKED = 1 << 14
+"""Rows looked at together before the scoring."""
 ALLELES = 512
 """Alleles that the engine is given at a time, in the order of their places: neighbours have work in common."""
 ROWS = 256
 """Rows whose expression is worked out at a time."""
 ALLELE = ["chrom", "pos", "ref", "alt"]
+LOOKED_AT, FEWEST = 2048, 20
+"""Alleles whose REF is held against the genome before scoring, and the fewest of which most tell another assembly."""
 
 
 @dataclass
@@ -90,7 +84,9 @@ def window_shifts(settings: PredictSettings, window: int) -> list[int]:
     return list(range(-settings.max_shift, settings.max_shift + 1, settings.shift_step))
 
 
-def rejection_reasons(variants: pd.DataFrame, store: ProfileStore, window: int, shifts: list[int]) -> pd.Series:
+def rejection_reasons(
+    variants: pd.DataFrame, genome: Genome, store: ProfileStore, window: int, shifts: list[int]
+) -> pd.Series:
     """Why each variant cannot be scored; an empty string where it can."""
     reasons = pd.Series("", index=variants.index)
     longest = np.maximum(variants.ref.str.len(), variants["alt"].str.len())
@@ -98,7 +94,48 @@ def rejection_reasons(variants: pd.DataFrame, store: ProfileStore, window: int, 
     room = window // 2 + 1 - max(shifts, default=0)
     reasons[(longest > room) | (loss > 2 * MARGIN)] = Reason.ALLELE_EXCEEDS_WINDOW.value
     reasons[store.rows(variants.gene_id) < 0] = Reason.NO_TSS_PROFILE.value
+    length = variants["chrom"].map(genome.contigs).astype("float64")
+    reasons[variants["pos"] - 1 + variants["ref"].str.len() > length] = Reason.OUT_OF_CONTIG.value
+    reasons[length.isna()] = Reason.UNKNOWN_CONTIG.value
     return reasons
+
+
+def check_genes(variants: pd.DataFrame, store: ProfileStore, path: str | Path) -> None:
+    """Raise unless strand, contig and TSS of the variants' genes are those of the profiles: one annotation."""
+    rows = store.rows(variants["gene_id"])
+    known, genes = variants[rows >= 0], store.genes.iloc[rows[rows >= 0]]
+    told = known["tss"] if "tss" in known else genes["tss"]
+    for what, ours, theirs in (
+        ("strand", known["gene_strand"], genes["strand"]),
+        ("TSS", told, genes["tss"]),
+        ("TSS (pos - dist_to_tss)", known["pos"] - known["dist_to_tss"], genes["tss"]),
+        ("contig", known["chrom"], genes["chrom"]),
+    ):
+        other = ours.to_numpy() != theirs.to_numpy()
+        for mine, stored, gene in zip(ours[other], theirs[other.tolist()], known["gene_id"][other], strict=True):
+            if what == "contig" and resolve_contig(stored, [mine]):
+                continue
+            raise CisweaveError(
+                f"the {what} of gene {gene} is {mine} here and {stored} in the TSS profiles ({store.path}); run genome "
+                "closest-tss with the genes that the profiles were made of",
+                path=path,
+            )
+
+
+def check_assembly(variants: pd.DataFrame, genome: Genome) -> None:
+    """Raise if REF is not what the genome holds for most of enough variants: it is another assembly.
+
+    Alleles of which reading the variants knew that (``reference_genome_match`` false) do not count.
+    """
+    expected = variants["reference_genome_match"].fillna(True).astype("bool") & variants["chrom"].isin(genome.contigs)
+    alleles = variants[expected].drop_duplicates(KEY).head(LOOKED_AT)
+    held = int(holds_reference(alleles, genome).sum())
+    if len(alleles) >= FEWEST and held < len(alleles) / 2:
+        raise CisweaveError(
+            f"REF of {len(alleles) - held} of {len(alleles)} alleles is not what this FASTA holds there; is it the "
+            "assembly of the variants?",
+            path=genome.path,
+        )
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------
@@ -232,6 +269,7 @@ def predict(
     profiles: str | Path,
     chromatin: str | Path,
     model: str | Path,
+    *,
     out: str | Path,
     chromatin_effects: str | Path,
     rejects: str | Path,
@@ -270,76 +308,93 @@ def predict(
     dict
         ``in, kept, rejected, reasons`` in alleles.
     """
-    settings, views = settings or PredictSettings(), views or Views()
+    settings, engine, views = settings or PredictSettings(), engine or EngineSettings(), views or Views()
     views.check()
-    torch_device = resolve_device(device)
-    store, chromatin_model, expression_model = (
-        read_profiles(profiles),
-        load_model(chromatin, torch_device, "beluga"),
-        load_model(model, torch_device, "expression"),
-    )
-    store.check_model(chromatin)
-    warn_of_genome(store, fasta)
-    contexts, tracks = expression_model.spec.outputs, chromatin_model.spec.outputs
-    require_names(contexts, model)
+    opened = open_inputs(fasta, profiles, chromatin, model, device)
+    require_names(opened.expression.spec.outputs, model)
     table = AssignedVariants(variants)
-    shifts = window_shifts(settings, int(chromatin_model.spec.hyperparameters["window"]))
-    kept, reasons = 0, Counter[str]()
-    with Genome(fasta) as genome, ExitStack() as stack:
-        files = stack.enter_context(ResultFiles.open(out, chromatin_effects, rejects))
-        score = make_scorer(genome, store, chromatin_model, expression_model, settings, engine)
-        progress = Progress(table.rows_of(part))
-        for rows in table.blocks(BLOCK, part):
-            block = with_matches(rows, genome, settings)
-            why = rejection_reasons(block, store, int(chromatin_model.spec.hyperparameters["window"]), shifts)
-            scored = block[why == ""].reset_index(drop=True)
-            effects = score(scored)
-            require_finite(effects, scored)
-            rejected = unscored_alleles(block, why)
-            files.effects.write(beside(scored, effects.expression, contexts))
-            files.chromatin.write(beside(scored[KEY], effects.chromatin, tracks).drop_duplicates(KEY))
-            files.rejects.write(rejected)
-            alleles = len(scored[KEY].drop_duplicates())
-            check_balance(len(block[KEY].drop_duplicates()), alleles, len(rejected), "alleles")
-            kept += alleles
-            reasons.update(rejected["code"].tolist())
-            progress.add(len(block))
-    counts = stage_counts(kept, reasons)
-    models = [Path(folder) / name for folder in (chromatin, model) for name in (WEIGHTS, SPEC)]
+    results = {"effects": out, "chromatin_effects": chromatin_effects, "rejects": rejects}
+    check_places([*results.values(), *views.files])
+    with Genome(fasta) as genome, ResultFiles.open(out, chromatin_effects, rejects) as files:
+        counts = score_table(table, part, genome, opened, settings, engine, files)
     write_receipt(
         out,
-        settings={**settings.model_dump(mode="json"), "engine": (engine or EngineSettings()).model_dump(mode="json")},
-        inputs=[variants, fasta, profiles, *models],
-        device=str(torch_device),
+        settings={**settings.model_dump(mode="json"), "engine": engine.model_dump(mode="json")},
+        inputs=[variants, *opened.files],
+        device=str(opened.chromatin.device),
         dtype="as engine.precision (chromatin), float64 reference and float32 change (expression)",
-        notes={"part": str(part or Part()), "alleles": counts},
+        notes={
+            "part": str(part or Part()),
+            "alleles": counts,
+            "written": {name: sha256(path) for name, path in results.items()},
+        },
     )
     write_views(out, views)
     logger.info("%s", summary_line(STAGE, counts))
     return counts
 
 
-def warn_of_genome(store: ProfileStore, fasta: str | Path) -> None:
-    """Say so where the profiles were made with another FASTA: it may be another assembly."""
-    if store.genome_sha256 and store.genome_sha256 != sha256(existing(fasta)):
-        logger.warning(
-            "the TSS profiles were not made with this very FASTA (%s); right only if it holds the same assembly",
-            fasta,
-        )
+def score_table(
+    table: AssignedVariants,
+    part: Part | None,
+    genome: Genome,
+    opened: ScoringInputs,
+    settings: PredictSettings,
+    engine: EngineSettings,
+    files: ResultFiles,
+) -> dict[str, Any]:
+    """Score a table, or one part of it, block by block into files; ``in, kept, rejected, reasons`` in alleles."""
+    store, contexts, tracks = opened.store, opened.expression.spec.outputs, opened.chromatin.spec.outputs
+    shifts = window_shifts(settings, opened.window)
+    score = make_scorer(genome, store, opened.chromatin, opened.expression, settings, engine)
+    progress = Progress(table.rows_of(part))
+    kept, reasons, wrong = 0, Counter[str](), 0
+    check_table(table, part, genome, store)
+    for rows in table.blocks(BLOCK, part):
+        why = rejection_reasons(rows, genome, store, opened.window, shifts)
+        block, mismatches = with_matches(rows, genome, settings)
+        wrong += mismatches
+        scored = block[why == ""].reset_index(drop=True)
+        effects = score(scored)
+        require_finite(effects, scored)
+        rejected = unscored_alleles(block, why, STAGE)
+        files.effects.write(beside(scored, effects.expression, contexts))
+        files.chromatin.write(beside(scored[KEY], effects.chromatin, tracks).drop_duplicates(KEY))
+        files.rejects.write(rejected)
+        alleles = len(scored[KEY].drop_duplicates())
+        check_balance(len(block[KEY].drop_duplicates()), alleles, len(rejected), "alleles")
+        kept += alleles
+        reasons.update(rejected["code"].tolist())
+        progress.add(len(block))
+    if wrong:
+        logger.warning("REF of %d rows is not what the FASTA holds, though reading the variants found so", wrong)
+    if reasons and not kept:
+        logger.warning("no allele could be scored; the ledger of rejects says why")
+    return stage_counts(kept, reasons)
 
 
-def with_matches(variants: pd.DataFrame, genome: Genome, settings: PredictSettings) -> pd.DataFrame:
-    """The variants with ``reference_genome_match`` known.
+def check_table(table: AssignedVariants, part: Part | None, genome: Genome, store: ProfileStore) -> None:
+    """Find what is wrong with a table, or part of it, before the first variant is scored."""
+    for number, rows in enumerate(table.blocks(CHECKED, part)):
+        check_genes(rows, store, table.path)
+        if not number:
+            check_assembly(rows, genome)
 
-    It is what reading the variants found; where that did not look, and under ``compat: seal`` everywhere, REF is
-    compared with the genome here. (Seal compares in the window of the last shift, which holds the same bases.)
+
+def with_matches(variants: pd.DataFrame, genome: Genome, settings: PredictSettings) -> tuple[pd.DataFrame, int]:
+    """The variants with ``reference_genome_match`` known, and how many rows say so of a REF that is not the genome's.
+
+    It is what reading the variants found; where that did not look, and under ``compat: seal`` everywhere, it is what
+    comparing REF with the genome here tells. (Seal compares in the window of the last shift, which holds the same
+    bases.)
     """
-    unknown = variants["reference_genome_match"].isna() | (settings.compat == "seal")
-    if not unknown.any():
-        return variants
-    column = variants["reference_genome_match"].copy()
-    column[unknown] = holds_reference(variants[unknown], genome)
-    return variants.assign(reference_genome_match=column)
+    known = variants["chrom"].isin(genome.contigs).to_numpy(dtype=bool)
+    found = np.zeros(len(variants), dtype=np.bool_)
+    found[known] = holds_reference(variants[known], genome)
+    said = variants["reference_genome_match"]
+    mismatches = int((said.fillna(False).to_numpy(dtype=bool) & ~found).sum())
+    unknown = said.isna() | (settings.compat == "seal")
+    return variants.assign(reference_genome_match=said.mask(unknown, pd.Series(found, variants.index))), mismatches
 
 
 def beside(variants: pd.DataFrame, values: NDArray[np.float32], names: list[str]) -> pd.DataFrame:
@@ -347,8 +402,16 @@ def beside(variants: pd.DataFrame, values: NDArray[np.float32], names: list[str]
     return pd.concat([variants, pd.DataFrame(values, columns=names, index=variants.index)], axis=1)
 
 
-def unscored_alleles(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    """Ledger rows of the alleles that no gene could be scored with; genes left out of other alleles are counted."""
+def unscored_alleles(table: pd.DataFrame, reasons: pd.Series, stage: str) -> pd.DataFrame:
+    """Ledger rows of the alleles that no gene could be scored with; genes left out of other alleles are counted.
+
+    Parameters
+    ----------
+    table, reasons
+        Variants with genes, and why each row cannot be scored (empty where it can).
+    stage
+        Name of the step in the ledger.
+    """
     left_out = table[reasons != ""]
     scored = pd.MultiIndex.from_frame(table.loc[reasons == "", KEY])
     partly = pd.MultiIndex.from_frame(left_out[KEY]).isin(scored)
@@ -357,7 +420,9 @@ def unscored_alleles(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
             "%d pairs of allele and gene are left out, the alleles are scored with other genes", partly.sum()
         )
     alleles = left_out[~partly].drop_duplicates(KEY)
-    return ledger_rows(alleles, STAGE, reasons[alleles.index])
+    code = reasons[alleles.index]
+    no_profile = code == Reason.NO_TSS_PROFILE.value
+    return ledger_rows(alleles, stage, code, ("gene " + alleles["gene_id"]).where(no_profile, ""))
 
 
 def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:
@@ -373,11 +438,12 @@ def require_finite(effects: VariantEffects, variants: pd.DataFrame) -> None:
 
 def require_names(contexts: list[str], model: str | Path) -> None:
     """Refuse contexts that cannot be columns beside those of the variants."""
-    twice = [name for name, times in Counter(contexts).items() if times > 1]
-    if twice or set(contexts) & set(COLUMNS):
-        name = twice[0] if twice else next(name for name in contexts if name in COLUMNS)
-        why = "stands there twice" if twice else "is the name of a column of the variants"
-        raise CisweaveError(f"context {name} {why}; give the model's outputs other names", path=Path(model) / SPEC)
+    taken = [name for name in contexts if name in COLUMNS]
+    if taken:
+        raise CisweaveError(
+            f"context {taken[0]} is the name of a column of the variants; give the model's outputs other names",
+            path=Path(model) / SPEC,
+        )
 
 
 class Progress:
@@ -385,14 +451,14 @@ class Progress:
 
     EVERY = 30.0
 
-    def __init__(self, total: int):
-        self.total, self.done = total, 0
+    def __init__(self, total: int, unit: str = "rows"):
+        self.total, self.unit, self.done = total, unit, 0
         self._start = self._said = time.monotonic()
 
     def add(self, rows: int) -> None:
-        """Count rows."""
+        """Count some more."""
         self.done += rows
         now = time.monotonic()
         if now - self._said >= self.EVERY:
             self._said = now
-            logger.info("%d of %d rows, %.1f a second", self.done, self.total, self.done / (now - self._start))
+            logger.info("%d of %d %s, %.1f a second", self.done, self.total, self.unit, self.done / (now - self._start))

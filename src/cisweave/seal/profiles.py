@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -18,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import ProfileSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName, choose_precision, float32_arithmetic, resolve_device
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import sha256
 from cisweave.core.logs import get_logger
@@ -95,8 +94,8 @@ def profile_tss(
         own = genes.iloc[part.rows(len(genes))].reset_index(drop=True)
         weights = sha256(Path(model) / WEIGHTS)
         header = ShardHeader(own, loaded.spec.outputs, settings, weights, sha256(fasta), part)
-        precision = arithmetic(settings.precision, loaded.device)
-        with precision, write_shard(out, header, {"device": loaded.device.type}) as writer:
+        arithmetic = float32_arithmetic(choose_precision(settings.precision, loaded.device) == "tf32")
+        with arithmetic, write_shard(out, header, {"device": loaded.device.type}) as writer:
             predicted = predict_profiles(own.iloc[writer.whole :], genome, loaded, settings)
             for profile, features in with_progress(predicted, writer.whole, len(own)):
                 writer.append(profile, features)
@@ -186,20 +185,6 @@ def region_logits(network: Beluga, x: torch.Tensor, step: int) -> torch.Tensor:
     windows = x.unfold(-1, network.window, step).movedim(2, 1)
     logits = [network(batch) for batch in torch.split(windows.flatten(0, 1), PLAIN_WINDOWS)]
     return torch.cat(logits).reshape(*windows.shape[:2], -1)
-
-
-@contextmanager
-def arithmetic(precision: Literal["auto", "float32", "tf32"], device: torch.device) -> Iterator[None]:
-    """Allow TF32 on a GPU, or forbid it, while the block runs."""
-    import torch
-
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    allowed = precision == "tf32" or (precision == "auto" and device.type == "cuda")
-    try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def check_places(genes: pd.DataFrame, genome: Genome, path: str | Path) -> None:

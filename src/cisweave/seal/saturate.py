@@ -19,28 +19,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import EngineSettings, PredictSettings, SaturateSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError, check_balance, shorten
 from cisweave.core.files import atomic_path
 from cisweave.core.logs import get_logger
 from cisweave.genome.genes import read_genes
 from cisweave.genome.reasons import Reason
 from cisweave.genome.stream import Closing, ParquetSink, Sink, TextSink, stage_counts, summary_line
-from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
-from cisweave.models.folders import SPEC, WEIGHTS, LoadedModel, load_model
+from cisweave.models.folders import LoadedModel
+from cisweave.models.profiles import ProfileStore
+from cisweave.seal.assigned import COLUMNS
 from cisweave.seal.engine import ChromatinEngine, make_engine
 from cisweave.seal.engine.dense import LONGEST_STRETCH, DenseEngine
 from cisweave.seal.head import ExpressionHead, places_of
+from cisweave.seal.inputs import open_inputs
 from cisweave.seal.outputs import Views, write_views
 from cisweave.seal.predict import (
     VariantEffects,
     beside,
     require_finite,
     require_names,
-    warn_of_genome,
     window_shifts,
 )
-from cisweave.seal.profiles import ProfileStore, read_profiles
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import LETTERS
 from cisweave.tables.bigwig import BaseValues, write_bigwig
@@ -58,7 +58,6 @@ ALLELES_AT_A_TIME = 192
 """Alleles of one matrix product, unless the engine's batches are larger."""
 SAMPLE = 8
 """Alleles on which the error of bfloat16 is measured."""
-COLUMNS = {**VARIANT_COLUMNS, **GENE_COLUMNS}
 
 
 # --- what is saturated ------------------------------------------------------------------------------------------------
@@ -249,7 +248,7 @@ class Saturator:
             raise CisweaveError("saturation works with shifted windows; set seal.predict.mode: seal for it")
         engine = engine or EngineSettings()
         self.genome, self.store, self.chromatin, self.settings = genome, store, chromatin, engine
-        self._measured = engine.precision != "bfloat16" or engine.path == "plain"
+        self._measured = engine.precision != "bfloat16"
         self.engine: ChromatinEngine = (
             make_engine(chromatin, engine)
             if engine.path == "plain"
@@ -308,6 +307,7 @@ def saturate(
     profiles: str | Path,
     chromatin: str | Path,
     model: str | Path,
+    *,
     out: str | Path,
     rejects: str | Path,
     genes: Sequence[str] = (),
@@ -350,52 +350,54 @@ def saturate(
         ``in, kept, rejected, reasons`` in alleles (an unknown base counts once).
     """
     settings, windows, views = settings or SaturateSettings(), windows or PredictSettings(), views or Views()
+    engine = engine or EngineSettings()
     views.check()
-    torch_device = resolve_device(device)
-    store = read_profiles(profiles)
-    chromatin_model = load_model(chromatin, torch_device, "beluga")
-    expression_model = load_model(model, torch_device, "expression")
-    store.check_model(chromatin)
-    warn_of_genome(store, fasta)
-    require_names(expression_model.spec.outputs, model)
+    opened = open_inputs(fasta, profiles, chromatin, model, device)
+    require_names(opened.expression.spec.outputs, model)
     asked = list(genes) or ([] if region or tss else settings.genes)
-    promoters = choose_promoters(store, settings, asked, region, tss)
-    kept, reasons, bases = 0, Counter[str](), []
+    promoters = choose_promoters(opened.store, settings, asked, region, tss)
     with Genome(fasta) as genome, ExitStack() as stack:
         promoters = [promoter.clipped(genome.length(promoter.chrom)) for promoter in promoters]
-        scores, ledger = open_tables(stack, out, rejects)
-        saturator = Saturator(genome, store, chromatin_model, expression_model, windows, engine)
-        for number, promoter in enumerate(promoters, start=1):
-            variants, unknown = all_alleles(genome, promoter, settings.deletions, kept + sum(reasons.values()) + 1)
-            effects = saturator.score(variants)
-            require_finite(VariantEffects(effects, effects), variants)
-            scores.write(beside(variants, effects, saturator.contexts))
-            ledger.write(unknown)
-            if bigwig is not None:
-                bases.append(strongest_by_base(variants, effects))
-            kept += len(variants)
-            reasons.update(unknown["code"].tolist())
-            logger.info("%d of %d promoters: %s, %d alleles", number, len(promoters), promoter.gene_id, len(variants))
+        tables = open_tables(stack, out, rejects)
+        saturator = Saturator(genome, opened.store, opened.chromatin, opened.expression, windows, engine)
+        counts, bases = saturate_promoters(saturator, promoters, settings.deletions, *tables)
         if bigwig is not None:
             write_bigwig(bigwig, genome.contigs, [piece for piece in bases if len(piece.places)])
-    counts = stage_counts(kept, reasons)
-    check_balance(counts["in"], kept, counts["rejected"], "alleles")
-    models = [Path(folder) / name for folder in (chromatin, model) for name in (WEIGHTS, SPEC)]
     write_receipt(
         out,
         settings={
             **settings.model_dump(mode="json"),
             "predict": windows.model_dump(mode="json"),
-            "engine": (engine or EngineSettings()).model_dump(mode="json"),
+            "engine": engine.model_dump(mode="json"),
         },
-        inputs=[path for path in (fasta, profiles, tss, *models) if path is not None],
-        device=str(torch_device),
+        inputs=[*opened.files, *([] if tss is None else [tss])],
+        device=str(opened.chromatin.device),
         dtype="as engine.precision (chromatin), float64 reference and float32 change (expression)",
         notes={"promoters": [f"{p.gene_id} {p.chrom}:{p.first}-{p.last}" for p in promoters], "alleles": counts},
     )
     write_views(out, views)
     logger.info("%s", summary_line(STAGE, counts))
     return counts
+
+
+def saturate_promoters(
+    saturator: Saturator, promoters: Sequence[Promoter], deletions: bool, scores: Sink, ledger: Sink
+) -> tuple[dict[str, Any], list[BaseValues]]:
+    """Score promoters one after the other into tables; counts of alleles, and per promoter its strongest effects."""
+    kept, reasons, bases = 0, Counter[str](), []
+    for number, promoter in enumerate(promoters, start=1):
+        variants, unknown = all_alleles(saturator.genome, promoter, deletions, kept + sum(reasons.values()) + 1)
+        effects = saturator.score(variants)
+        require_finite(VariantEffects(effects, effects), variants)
+        scores.write(beside(variants, effects, saturator.contexts))
+        ledger.write(unknown)
+        bases.append(strongest_by_base(variants, effects))
+        kept += len(variants)
+        reasons.update(unknown["code"].tolist())
+        logger.info("%d of %d promoters: %s, %d alleles", number, len(promoters), promoter.gene_id, len(variants))
+    counts = stage_counts(kept, reasons)
+    check_balance(counts["in"], kept, counts["rejected"], "alleles")
+    return counts, bases
 
 
 def open_tables(stack: ExitStack, out: str | Path, rejects: str | Path) -> tuple[Sink, Sink]:

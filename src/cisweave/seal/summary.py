@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from cisweave.core.files import existing
 from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
 from cisweave.models.folders import HISTORY
-from cisweave.seal.performance import PERFORMANCE_COLUMNS, performance_table
+from cisweave.seal.performance import PERFORMANCE_COLUMNS
 from cisweave.tables.frames import read_table
 
-EVALUATION_COLUMNS = ["gene_id", "split", "context", "measured", "predicted"]
 DISTANCE_COLUMNS = ["set", "from", "to", "alleles", "median", "upper"]
 CONTEXT_COLUMNS = ["set", "context", "alleles", "median", "upper", "strongest"]
 CURVE_COLUMNS = ["model", "epoch", "figure", "value"]
@@ -28,7 +27,6 @@ DISTANCES = [0, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]
 """Bounds of the bins of distance to the TSS, in bases; the last bin has no end."""
 UPPER = 0.95
 """The quantile called ``upper``."""
-RESAMPLES = 200
 
 
 @dataclass
@@ -38,7 +36,7 @@ class SealTables:
     Attributes
     ----------
     performance
-        Per context on the test genes: Spearman correlation with its 95 % bootstrap interval, mean squared error;
+        Per context on the test genes: Spearman correlation with its 95 % interval, mean squared error;
         ``phase`` is ``pretrain`` or ``finetune``.
     distance
         Strongest |effect| of alleles over the contexts of a set (ln expression), by distance to the TSS in bases.
@@ -55,7 +53,7 @@ class SealTables:
 
 
 def summarize_seal(
-    evaluations: Sequence[str | Path],
+    performances: Sequence[str | Path],
     effects: Sequence[str | Path],
     models: Mapping[str, str | Path],
     general: str,
@@ -64,8 +62,8 @@ def summarize_seal(
 
     Parameters
     ----------
-    evaluations
-        Measured and predicted expression (TSV, from ``seal evaluate``).
+    performances
+        Accuracy per context (``performance.tsv`` of ``seal evaluate``).
     effects
         Effects (Parquet, from ``seal gather``).
     models
@@ -73,7 +71,7 @@ def summarize_seal(
     general
         The context set of the pre-trained model.
     """
-    measured = [set_performance(Path(path), general) for path in evaluations]
+    measured = [set_performance(Path(path), general) for path in performances]
     by_distance, by_context = [], []
     for path in effects:
         name, table = Path(path).parent.name, EffectTable(Path(path))
@@ -96,15 +94,9 @@ def stacked(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 # --- performance ------------------------------------------------------------------------------------------------------
 def set_performance(path: Path, general: str) -> pd.DataFrame:
     """Performance per context of one set, on its test genes."""
-    table = read_table(path, EVALUATION_COLUMNS)
-    table = table[table["split"] == "test"]
-    name, contexts = path.parent.name, table["context"].drop_duplicates().to_list()
-    measured, predicted = (
-        table.pivot(index="gene_id", columns="context", values=column)[contexts].to_numpy()
-        for column in ("measured", "predicted")
-    )
+    name = path.parent.name
     phase = "pretrain" if name == general else "finetune"
-    return performance_table(predicted, measured, contexts, phase, RESAMPLES).assign(set=name)
+    return read_table(path, PERFORMANCE_COLUMNS)[PERFORMANCE_COLUMNS].assign(set=name, phase=phase)
 
 
 # --- effects ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
+from cisweave.genome.genes import without_version
 from cisweave.seal.original.groups import ABSENT, read_context_groups
 from cisweave.tables.frames import read_table
 
@@ -23,7 +24,7 @@ GENE_WEIGHT_QUANTILES = (0.10, 0.70)
 
 # --- expression tables ------------------------------------------------------------------------------------------------
 def read_expression(path: str | Path, contexts: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read linear-scale expression of the given contexts (None: all columns), by ``gene_id`` without its version.
+    """Read linear-scale expression of the given contexts (None: all columns) by gene, Ensembl ids without versions.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def read_expression(path: str | Path, contexts: Sequence[str] | None = None) -> 
     table = read_table(path, [GENE, *(contexts or [])], dtype={GENE: "str"})
     contexts = contexts_of(table, path) if contexts is None else list(contexts)
     check_contexts(contexts)
-    table[GENE] = table[GENE].str.replace(r"\.\d+$", "", regex=True)
+    table[GENE] = table[GENE].map(without_version, na_action="ignore")
     repeated = table.gene_id[table.gene_id.duplicated()]
     if len(repeated):
         raise CisweaveError(f"gene {repeated.iloc[0]} stands twice; keep one row a gene", path=path)

@@ -6,25 +6,26 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import pandas as pd
-import torch
-from numpy.typing import NDArray
+from typing import Any
 
 from cisweave.config import ExpressionSettings, TrainingSettings
 from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, existing, read_json
+from cisweave.core.files import atomic_path, existing
 from cisweave.core.logs import get_logger
-from cisweave.models.folders import METRICS, SPEC, WEIGHTS, load_model
-from cisweave.seal.expression import load_data, load_shared, make_task, present, run_finetune, run_pretrain
-from cisweave.seal.original.expression import checkpoint_path, import_expression, write_checkpoint, write_tables
-from cisweave.seal.original.records import read_validation, write_losses, write_performance, write_validation
-from cisweave.seal.original.summary import ModelSummary, read_model_summary, write_model_summary
-from cisweave.seal.phases import TrainedPhase, read_checkpoint
-from cisweave.tables.receipts import write_receipt
+from cisweave.models.folders import WEIGHTS, load_model, read_spec
+from cisweave.seal.expression import PhaseSources, load_shared, prepare_phase, run_finetune, run_pretrain
+from cisweave.seal.original.expression import (
+    PhaseRecord,
+    checkpoint_path,
+    export_phase,
+    import_expression,
+    read_checkpoint,
+    write_overview,
+)
+from cisweave.seal.original.records import read_validation
+from cisweave.seal.original.summary import read_model_summary
+from cisweave.seal.phases import TrainedPhase, read_epoch
 
 logger = get_logger(__name__)
 
@@ -83,6 +84,8 @@ def train(
 ) -> dict[str, dict[str, Any]]:
     """Pre-train on the general contexts (or take a pre-trained model), then fine-tune on the specific ones.
 
+    What both phases learn from is read before anything is trained or written.
+
     Parameters
     ----------
     contexts, general_contexts
@@ -97,28 +100,29 @@ def train(
     """
     settings, training = settings or ExpressionSettings(), training or TrainingSettings()
     check_files(files)
-    metrics: dict[str, dict[str, Any]] = {}
-    general: TrainedPhase | None = None
+    options = (settings, training, seed, device)
+    learn = None
     if files.pretrained is None:
-        general = first_phase(files, general_contexts, settings, training, seed, device)
-        metrics["pretrain"] = general.metrics
-        folder, shared = general.task.folder, general.network.shared
+        learn = prepare_phase("pretrain", general_sources(files, general_contexts), *options)
+    folder = folder_of_first(files)
+    sources = PhaseSources(
+        files.profiles, files.expression, files.model, contexts, files.annotation, files.groups, folder
+    )
+    data, task = prepare_phase("finetune", sources, *options)
+    metrics: dict[str, dict[str, Any]] = {}
+    first: TrainedPhase | None = None
+    if learn is not None:
+        first = run_pretrain(*learn)
+        metrics["pretrain"] = first.metrics
+        shared = first.network.shared
     else:
-        folder = pretrained_folder(files)
+        check_pretrained(files, hidden, data.features.shape[1])
+        import_pretrained(files)
         shared = load_shared(folder)
-        if hidden not in (None, shared.out_features):
-            raise CisweaveError(
-                f"the pre-trained model has {shared.out_features} hidden units, not {hidden}; leave --hidden out",
-                path=files.pretrained,
-            )
-    data = load_data(files.profiles, files.expression, contexts, settings, files.annotation)
-    inputs = present(files.profiles, files.expression, folder / WEIGHTS, files.annotation, files.groups)
-    grouped = (files.groups, files.expression, data)
-    task = make_task("finetune", files.model, settings, training, inputs, seed, device, grouped)
-    specific = run_finetune(shared, data, task)
-    metrics["finetune"] = specific.metrics
+    second = run_finetune(shared, data, task)
+    metrics["finetune"] = second.metrics
     if files.compat_prefix is not None:
-        write_seal_files(files, folder, general, specific)
+        write_seal_files(files, folder, first, second)
     return metrics
 
 
@@ -132,110 +136,86 @@ def check_files(files: TrainFiles) -> None:
         raise CisweaveError("the pre-trained and the fine-tuned model need a folder each", path=files.model)
 
 
-def first_phase(
-    files: TrainFiles,
-    contexts: Sequence[str] | None,
-    settings: ExpressionSettings,
-    training: TrainingSettings,
-    seed: int,
-    device: DeviceName,
-) -> TrainedPhase:
-    """Pre-train from scratch."""
+def general_sources(files: TrainFiles, contexts: Sequence[str] | None) -> PhaseSources:
+    """What the general phase learns from."""
     assert files.general_expression is not None
     assert files.pretrained_model is not None
-    data = load_data(files.profiles, files.general_expression, contexts, settings, files.annotation)
-    inputs = present(files.profiles, files.general_expression, files.annotation, files.general_groups)
-    grouped = (files.general_groups, files.general_expression, data)
-    task = make_task("pretrain", files.pretrained_model, settings, training, inputs, seed, device, grouped)
-    return run_pretrain(data, task)
+    return PhaseSources(
+        files.profiles,
+        files.general_expression,
+        files.pretrained_model,
+        contexts,
+        files.annotation,
+        files.general_groups,
+    )
 
 
-def pretrained_folder(files: TrainFiles) -> Path:
-    """The folder of the pre-trained model; Seal's files are imported into one."""
-    assert files.pretrained is not None
-    if files.pretrained.is_dir():
+def folder_of_first(files: TrainFiles) -> Path:
+    """The folder of the pre-trained model: there already, to be trained, or to be made of Seal's files."""
+    if files.pretrained is not None and files.pretrained.is_dir():
         return files.pretrained
     assert files.pretrained_model is not None
-    weights = existing(checkpoint_path(files.pretrained, "general"))
-    tables = [Path(f"{files.pretrained}_seal_pt_{table}") for table in TABLES]
-    losses, performance = (path if path.is_file() else None for path in tables)
-    summary = f"{files.pretrained}_seal_model_summary.txt"
-    import_expression(summary, files.pretrained_model, weights, "general", losses, performance)
     return files.pretrained_model
 
 
+def check_pretrained(files: TrainFiles, hidden: int | None, features: int) -> None:
+    """Raise unless the pre-trained model takes these features and, if that is said, has so many hidden units."""
+    assert files.pretrained is not None
+    if files.pretrained.is_dir():
+        sizes = read_spec(files.pretrained).hyperparameters
+        widths = (sizes.get("features"), sizes.get("hidden"))
+    else:
+        checkpoint = read_checkpoint(existing(checkpoint_path(files.pretrained, "pretrain")))
+        widths = (checkpoint.features, checkpoint.hidden)
+    if hidden not in (None, widths[1]):
+        raise CisweaveError(
+            f"the pre-trained model has {widths[1]} hidden units, not {hidden}; leave --hidden out",
+            path=files.pretrained,
+        )
+    if widths[0] != features:
+        raise CisweaveError(
+            f"the pre-trained model takes {widths[0]} features, the TSS profiles have {features}; take one of the "
+            "same tracks",
+            path=files.pretrained,
+        )
+
+
+def import_pretrained(files: TrainFiles) -> None:
+    """Make a model folder of Seal's files, where the pre-trained model comes as such."""
+    assert files.pretrained is not None
+    if files.pretrained.is_dir():
+        return
+    assert files.pretrained_model is not None
+    weights = existing(checkpoint_path(files.pretrained, "pretrain"))
+    tables = [Path(f"{files.pretrained}_seal_pt_{table}") for table in TABLES]
+    losses, performance = (path if path.is_file() else None for path in tables)
+    summary = f"{files.pretrained}_seal_model_summary.txt"
+    import_expression(summary, files.pretrained_model, weights, "pretrain", losses, performance)
+
+
 # --- Seal's files -----------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class PhaseRecord:
-    """What Seal's validation table and model summary say of a phase; NaN where unknown."""
+def write_seal_files(files: TrainFiles, folder: Path, first: TrainedPhase | None, second: TrainedPhase) -> None:
+    """Write the files that Seal leaves of a training: checkpoints, losses, scores per context, model summary.
 
-    contexts: list[str]
-    hidden: int
-    valid_mse: float
-    test_mse: float
-    test_spearman: float
-
-
-def write_seal_files(files: TrainFiles, folder: Path, general: TrainedPhase | None, specific: TrainedPhase) -> None:
-    """Write the files that Seal leaves of a training: checkpoints, losses, scores per context, model summary."""
+    ``folder`` is that of the pre-trained model, ``first`` its training, if that was done here.
+    """
     assert files.compat_prefix is not None
     prefix = files.compat_prefix
-    if general is not None:
-        first = write_phase(general, prefix, "general")
-    elif files.pretrained is not None and not files.pretrained.is_dir():
-        first = copy_phase(files.pretrained, prefix)
+    if files.pretrained is not None and not files.pretrained.is_dir():
+        general = copy_phase(files.pretrained, prefix)
     else:
-        first = write_folder(folder, prefix)
-    second = write_phase(specific, prefix, "specific")
-    write_validation(first.valid_mse, second.valid_mse, f"{prefix}_seal_validation_perf.tsv")
-    summary = Path(f"{prefix}_seal_model_summary.txt")
-    write_model_summary(
-        ModelSummary(
-            pretrained=str(checkpoint_path(prefix, "general")),
-            hidden=second.hidden,
-            general_contexts=first.contexts,
-            pretrain_mse=first.test_mse,
-            pretrain_spearman=first.test_spearman,
-            finetuned=str(checkpoint_path(prefix, "specific")),
-            specific_contexts=second.contexts,
-            finetune_mse=second.test_mse,
-            finetune_spearman=second.test_spearman,
-        ),
-        summary,
-    )
-    write_receipt(summary, inputs=[folder / SPEC, files.model / SPEC], dtype="float32")
+        loaded = load_model(folder, architecture="expression")
+        general, _ = export_phase(loaded, prefix, "pretrain", None if first is None else optimiser_of(first))
+    loaded = load_model(files.model, architecture="expression")
+    specific, _ = export_phase(loaded, prefix, "finetune", optimiser_of(second))
+    write_overview(general, specific, prefix, [folder / WEIGHTS, files.model / WEIGHTS])
     logger.info("Seal's files of this training are %s_seal_*", prefix)
 
 
-def write_phase(trained: TrainedPhase, prefix: Path, phase: Literal["general", "specific"]) -> PhaseRecord:
-    """Write checkpoint, losses and scores per context of a phase that was trained here."""
-    checkpoint = checkpoint_path(prefix, phase)
-    optimiser = read_checkpoint(trained.task, "best")["optimizer_states"][0]
-    write_checkpoint(trained.best, checkpoint, optimiser)
-    stem = str(checkpoint).removesuffix("model.pt")
-    write_losses(trained.history, stem + TABLES[0])
-    scores = full_scores(trained.predicted, trained.measured, trained.contexts)
-    write_performance(scores, stem + TABLES[1])
-    return PhaseRecord(
-        contexts=trained.contexts,
-        hidden=trained.network.shared.out_features,
-        valid_mse=trained.metrics["valid"]["mse"],
-        test_mse=float(scores.mse.median()),
-        test_spearman=float(scores.spearman.median()),
-    )
-
-
-def full_scores(predicted: NDArray[np.float32], measured: NDArray[np.float32], contexts: Sequence[str]) -> pd.DataFrame:
-    """Columns context, mse (float32, as Seal computes it) and spearman, not rounded; NaN where there is none."""
-    from scipy.stats import spearmanr
-
-    rows = []
-    for number, context in enumerate(contexts):
-        first, second = predicted[:, number], measured[:, number]
-        mse = torch.nn.functional.mse_loss(torch.from_numpy(first), torch.from_numpy(second)).item()
-        varies = np.ptp(first) > 0 and np.ptp(second) > 0
-        rows.append((context, mse, float(spearmanr(first, second).statistic) if varies else float("nan")))
-    return pd.DataFrame(rows, columns=["context", "mse", "spearman"])
+def optimiser_of(trained: TrainedPhase) -> dict[str, Any]:
+    """State of the optimiser at the best epoch."""
+    state: dict[str, Any] = read_epoch(trained.task, "best")["optimizer_states"][0]
+    return state
 
 
 def copy_phase(pretrained: Path, prefix: Path) -> PhaseRecord:
@@ -253,25 +233,3 @@ def copy_phase(pretrained: Path, prefix: Path) -> PhaseRecord:
     losses = Path(f"{pretrained}_seal_validation_perf.tsv")
     valid_mse = read_validation(losses)[0] if losses.is_file() else float("nan")
     return PhaseRecord(told.general_contexts, told.hidden, valid_mse, told.pretrain_mse, told.pretrain_spearman)
-
-
-def write_folder(folder: Path, prefix: Path) -> PhaseRecord:
-    """Write checkpoint and, where the folder holds them, losses and scores of a pre-trained model folder."""
-    loaded = load_model(folder, architecture="expression")
-    metrics = read_json(folder / METRICS)
-    checkpoint = checkpoint_path(prefix, "general")
-    write_checkpoint(loaded.module, checkpoint)  # type: ignore[arg-type]
-    write_tables(loaded, metrics, str(checkpoint).removesuffix("_model.pt"))
-    test = metrics.get("test", {})
-    return PhaseRecord(
-        contexts=loaded.spec.outputs,
-        hidden=int(loaded.spec.hyperparameters["hidden"]),
-        valid_mse=number_of(metrics.get("valid", {}).get("mse")),
-        test_mse=number_of(test.get("mse_median")),
-        test_spearman=number_of(test.get("spearman_median")),
-    )
-
-
-def number_of(value: float | None) -> float:
-    """A number, NaN where there is none."""
-    return float("nan") if value is None else float(value)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import pickle
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -165,8 +168,9 @@ def fit(
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience, strict=False))
     batches = Batches(train, valid, batch_size, module.seed, keep_lone)
     try:
-        trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
-        trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
+        with only_news():
+            trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
+            trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
     except MisconfigurationException as error:
         raise CisweaveError(f"Lightning refuses the section training: {error}") from error
     leave_other_ranks(trainer)
@@ -176,6 +180,25 @@ def fit(
     if not stopped_by_time(trainer):
         write_json(folder / "finished.json", {"epochs": len(history.rows)})
     return FitResult(history.frame(), best_score, len(history.rows))
+
+
+@contextmanager
+def only_news() -> Iterator[None]:
+    """Keep out of the log what Lightning says of itself at every start: tips, and warnings nobody can act on."""
+    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    tips.addFilter(is_news)
+    with warnings.catch_warnings():
+        for known in (".*isinstance.treespec, LeafSpec.*", ".*smaller than the logging interval.*"):
+            warnings.filterwarnings("ignore", message=known)
+        try:
+            yield
+        finally:
+            tips.removeFilter(is_news)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than an advertisement."""
+    return "Tip:" not in record.getMessage()
 
 
 def open_run_folder(folder: Path, identity: Mapping[str, Any]) -> str | None:

@@ -113,7 +113,7 @@ def test_equals_the_plain_windows_in_float64(kind, genome, model):
 def test_equals_the_plain_engine_in_float32(genome):
     model, table = network(double=False), variants(EVERYTHING)
     fast = engine_of(model, batch_size=16).predict(table, genome, SHIFTS)
-    plain = PlainEngine(model, CPU, EngineSettings()).predict(table, genome, SHIFTS)
+    plain = PlainEngine(model, CPU).predict(table, genome, SHIFTS)
     for name in ("reference", "alternative"):
         assert getattr(fast, name).dtype == torch.float32
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-6, rtol=0)
@@ -333,7 +333,7 @@ def test_alleles_that_do_not_fit_are_refused_as_on_the_plain_path(row, genome):
     model = network(double=False)
     table = variants([snv("chr1", 2000), row])
     with pytest.raises(CisweaveError) as plain:
-        PlainEngine(model, CPU, EngineSettings()).predict(table.iloc[1:], genome, SHIFTS)
+        PlainEngine(model, CPU).predict(table.iloc[1:], genome, SHIFTS)
     with pytest.raises(CisweaveError) as fast:
         engine_of(model).predict(table, genome, SHIFTS)
     assert str(fast.value) == str(plain.value)
@@ -389,6 +389,6 @@ def test_published_network_equals_the_plain_engine(genome):
     model.start_at_prior(torch.linspace(0.01, 0.3, 2002))
     table = variants([*KINDS["substitutions"][:2], insertion("chr1", 1800, "A"), deletion("chr1", 1800, 3)] * 4)
     fast = engine_of(model).predict(table, genome, shifts)
-    plain = PlainEngine(model, CPU, EngineSettings()).predict(table, genome, shifts)
+    plain = PlainEngine(model, CPU).predict(table, genome, shifts)
     for name in ("reference", "alternative"):
         torch.testing.assert_close(getattr(fast, name), getattr(plain, name), atol=1e-6, rtol=0)

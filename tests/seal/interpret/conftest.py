@@ -16,7 +16,7 @@ from cisweave.seal.profiles import ProfileStore, profile_tss, read_profiles
 
 SHAPE = {"tracks": 5, "channels": [4, 4, 6, 6, 8, 8], "hidden": 12, "window": 400}
 HEAD = {"features": 50, "hidden": 40, "contexts": 3}
-TRACKS = ["a", "b", "b", "chrom", "e"]
+TRACKS = ["a", "b", "c", "chrom", "e"]
 CONTEXTS = ["Liver", "Brain", "Heart"]
 GEOMETRY = ProfileSettings(bins=8)
 WINDOWS = PredictSettings(max_shift=100, shift_step=100)

@@ -29,10 +29,10 @@ def run(world, folder, **changes):
     options = {
         **{name: path for name, path in world.files.items() if name != "variants"},
         "out": folder / "bases.h5",
-        "tsv": folder / "loci.tsv",
+        "loci": folder / "loci.tsv",
         "qc": folder / "qc.tsv",
         "rejects": folder / "rejects.tsv",
-        "bigwig": folder / "bigwig",
+        "bigwig_folder": folder / "bigwig",
         "settings": QUICK,
         "windows": WINDOWS,
         "device": "cpu",
@@ -311,8 +311,12 @@ def test_nothing_to_attribute(world, tmp_path):
 
 
 def test_clear_errors(world, tmp_path):
-    with pytest.raises(CisweaveError, match="give either variants or genes"):
+    with pytest.raises(CisweaveError, match="give variants .* or genes .* to explain"):
         run(world, tmp_path)
+    with pytest.raises(CisweaveError, match="give either variants or genes, not both"):
+        run(world, tmp_path, variants=world.files["variants"], genes=["G1"])
+    with pytest.raises(CisweaveError, match="context Brain is asked for twice"):
+        run(world, tmp_path, genes=["G1"], settings=QUICK.model_copy(update={"contexts": ["Brain", "Brain"]}))
     with pytest.raises(CisweaveError, match="no TSS profile of G7"):
         run(world, tmp_path, genes=["G1", "G7"])
     with pytest.raises(CisweaveError, match="the model has no context Lung"):

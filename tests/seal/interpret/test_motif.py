@@ -7,7 +7,7 @@ import pyBigWig
 import pytest
 import torch
 
-from cisweave.config import BaseAttributionSettings, InterpretSettings, PredictSettings, ProfileSettings
+from cisweave.config import BaseAttributionSettings, PredictSettings, ProfileSettings
 from cisweave.models.beluga import Beluga
 from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import ModelSpec, save_model
@@ -88,9 +88,12 @@ def test_attributions_of_genes_lie_on_the_motif_of_either_strand(motif_world, me
     folder, _ = motif_world
     settings = BaseAttributionSettings(shuffles=4, reach=300, method=method)
     attribute_bases(
-        **files(folder, "out", "tsv", "qc", "rejects"), genes=["G1", "G2"], bigwig=folder / method, settings=settings,
+        **files(folder, "out", "loci", "qc", "rejects"),
+        genes=["G1", "G2"],
+        bigwig_folder=folder / method,
+        settings=settings,
         windows=WINDOWS,
-    )  # fmt: skip
+    )
     with pyBigWig.open(str(folder / method / "Liver.bw")) as handle:
         for gene, (start, end) in {"G1": (2100, 2800), "G2": (3000, 3700)}.items():
             values = np.array(handle.values("chr1", start, end))
@@ -107,7 +110,7 @@ def test_attributions_of_genes_lie_on_the_motif_of_either_strand(motif_world, me
 def test_a_broken_motif_loses_its_attribution(motif_world):
     folder, table = motif_world
     quality = attribute_bases(
-        **files(folder, "out", "tsv", "qc", "rejects"), variants=folder / "variants.parquet",
+        **files(folder, "out", "loci", "qc", "rejects"), variants=folder / "variants.parquet",
         settings=BaseAttributionSettings(shuffles=4), windows=WINDOWS,
     )  # fmt: skip
     assert (quality.score < -1e-3).all()
@@ -127,8 +130,8 @@ def test_the_track_of_the_motif_takes_the_whole_score(motif_world):
     folder, _ = motif_world
     for method in ("deeplift", "kernelShap", "lime", "saliency"):
         interpret_variants(
-            **files(folder, "out", "tsv", "rejects"), variants=folder / "variants.parquet",
-            settings=InterpretSettings(method=method), windows=WINDOWS,
+            **files(folder, "out", "strongest", "rejects"), variants=folder / "variants.parquet",
+            method=method, windows=WINDOWS,
         )  # fmt: skip
         found = pd.read_parquet(folder / "out.out")
         np.testing.assert_allclose(found["none"], 0, atol=1e-9)

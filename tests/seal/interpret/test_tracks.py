@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cisweave.config import InterpretSettings, load_settings
+from cisweave.config import InterpretSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.seal.engine import AllelePredictions
 from cisweave.seal.head import PlainHead, places_of
@@ -32,8 +32,8 @@ def alleles(world):
     return AllelePredictions(reference, alternative), places
 
 
-def explain(world, alleles, **settings):
-    explainer = TrackExplainer(world.model, world.store, InterpretSettings(**settings))
+def explain(world, alleles, method="deeplift", **settings):
+    explainer = TrackExplainer(world.model, world.store, method, InterpretSettings(**settings))
     return explainer.attribute(world.variants.assign(swapped=False), *alleles)
 
 
@@ -167,21 +167,20 @@ def test_tracks_without_a_player_of_their_own_are_told_together(world, alleles, 
 
 def test_lime_is_its_regression(world, alleles):
     """The whole game, linear units included, regressed in one go."""
-    settings = InterpretSettings(method="lime", samples=64)
     coalitions = lime_coalitions(5, 64, 0)
     members = coalitions.members.numpy()
     kernel = np.exp(-((1 - np.sqrt(members.mean(axis=1))) ** 2) / 2)
     values = np.stack([plain_value(world, alleles, np.flatnonzero(row)) for row in members])
     design = np.concatenate([np.ones((64, 1)), members], axis=1) * np.sqrt(kernel)[:, None]
     expected = np.linalg.lstsq(design, values.reshape(64, -1) * np.sqrt(kernel)[:, None], rcond=None)[0][1:]
-    found = TrackExplainer(world.model, world.store, settings).attribute(world.variants.assign(swapped=False), *alleles)
+    found = explain(world, alleles, method="lime", samples=64)
     np.testing.assert_allclose(found.tracks, expected.reshape(5, -1, 3).transpose(1, 2, 0), atol=1e-9)
 
 
 def test_too_few_coalitions_are_refused(world):
     for method in ("kernelShap", "lime"):
         with pytest.raises(CisweaveError, match="4 coalitions do not tell .* tracks apart; write more samples"):
-            Surrogate(InterpretSettings(method=method, samples=4), 40, torch.device("cpu"))
+            Surrogate(method, InterpretSettings(samples=4), 40, torch.device("cpu"))
 
 
 def test_one_player_takes_all():
@@ -204,7 +203,7 @@ def run(world, folder, **changes):
     options = {
         **world.files,
         "out": folder / "tracks.parquet",
-        "tsv": folder / "tracks.tsv",
+        "strongest": folder / "tracks.tsv",
         "rejects": folder / "rejects.tsv",
         "settings": InterpretSettings(batch_size=4),
         "windows": WINDOWS,
@@ -222,12 +221,12 @@ def predicted(world):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_writes_its_table(world, tmp_path, method):
-    table, strongest = run(world, tmp_path, settings=InterpretSettings(method=method, top_tracks=2))
+    table, strongest = run(world, tmp_path, method=method, settings=InterpretSettings(top_tracks=2))
     assert table.context.tolist() == CONTEXTS * 6
     scores = predicted(world).expression.ravel()
     np.testing.assert_allclose(table.score, scores, atol=1e-6)
     assert np.abs(scores).max() > 1e-3
-    tracks = table[["a", "b", "b (2)", "chrom (2)", "e"]].to_numpy()
+    tracks = table[["a", "b", "c", "chrom (2)", "e"]].to_numpy()
     np.testing.assert_allclose(tracks.sum(axis=1), table.attribution_sum, atol=1e-6)
     np.testing.assert_allclose(table.attribution_sum - table.score, table.delta, atol=1e-12)
     if method in ("deeplift", "integratedGradients", "kernelShap"):
@@ -255,19 +254,18 @@ def test_batches_and_contexts_do_not_change_the_values(world, tmp_path):
     single, _ = run(world, tmp_path, settings=InterpretSettings(batch_size=1, contexts=["Heart", "Liver"]))
     assert single.context.tolist() == ["Heart", "Liver"] * 6
     both = single.merge(whole, on=["record", "context"], suffixes=("", "_whole"))
-    for column in ("score", "a", "b (2)"):
+    for column in ("score", "a", "c"):
         np.testing.assert_allclose(both[column], both[f"{column}_whole"], atol=1e-7)
 
 
 def test_array_in_the_format_of_seal(world, tmp_path):
-    settings = load_settings(InterpretSettings, '{"method": "kernalShap", "outcome_id": 1}')
-    table, _ = run(world, tmp_path, settings=settings, compat_prefix=tmp_path / "run")
+    table, _ = run(world, tmp_path, method="kernelShap", outcome_id=1, compat_prefix=tmp_path / "run")
     path = tmp_path / "run_kernalShap_attribution_score_outcome_1.npy"
     assert upstream_path(tmp_path / "run", "kernelShap", 1) == path
     array = read_upstream(path)
     assert (array.dtype, array.shape) == (np.float32, (6, 5))
     brain = table[table.context == "Brain"]
-    np.testing.assert_array_equal(array, brain[["a", "b", "b (2)", "chrom (2)", "e"]].to_numpy())
+    np.testing.assert_array_equal(array, brain[["a", "b", "c", "chrom (2)", "e"]].to_numpy())
     np.testing.assert_allclose(array.sum(axis=1), brain.score, atol=1e-6)
 
 
@@ -275,7 +273,7 @@ def test_the_same_run_writes_the_same_bytes(world, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "2").mkdir()
     for folder in (tmp_path / "1", tmp_path / "2"):
-        run(world, folder, compat_prefix=folder / "run", settings=InterpretSettings(method="lime"))
+        run(world, folder, compat_prefix=folder / "run", method="lime")
     for name in ("tracks.parquet", "tracks.tsv", "rejects.tsv", "run_lime_attribution_score_outcome_0.npy"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
@@ -311,9 +309,10 @@ def test_clear_errors(world, tmp_path):
     with pytest.raises(CisweaveError, match="the model has no context Lung; it has Liver, Brain, Heart"):
         run(world, tmp_path, settings=InterpretSettings(contexts=["Lung"]))
     with pytest.raises(CisweaveError, match="outcome_id is 7, the model has 3 contexts"):
-        run(world, tmp_path, settings=InterpretSettings(outcome_id=7), compat_prefix=tmp_path / "run")
+        run(world, tmp_path, outcome_id=7, compat_prefix=tmp_path / "run")
+    settings = InterpretSettings(contexts=["Liver"])
     with pytest.raises(CisweaveError, match="outcome_id 1 is Brain; name it among the contexts"):
-        run(world, tmp_path, settings=InterpretSettings(outcome_id=1, contexts=["Liver"]), compat_prefix=tmp_path / "r")
+        run(world, tmp_path, outcome_id=1, settings=settings, compat_prefix=tmp_path / "r")
     with pytest.raises(CisweaveError, match="set seal.predict.mode to seal"):
         run(world, tmp_path, windows=WINDOWS.model_copy(update={"mode": "haplotype"}))
     with pytest.raises(CisweaveError, match="miss the score by .* more than max_delta"):

@@ -82,18 +82,18 @@ def test_published_scores_and_what_is_unknown(seal: Path, tmp_path: Path) -> Non
 def test_the_phase_is_told_by_the_name_or_asked_for(seal: Path, tmp_path: Path) -> None:
     summary = seal / "tiny_seal_model_summary.txt"
     import_expression(summary, tmp_path / "named", seal / "tiny_seal_pt_model.pt")
-    import_expression(summary, tmp_path / "asked", phase="general")
+    import_expression(summary, tmp_path / "asked", phase="pretrain")
     for name in ("named", "asked"):
         assert read_spec(tmp_path / name).outputs == ["Brain_Amygdala", "Pituitary", "Brain_Cortex"]
     assert read_json(tmp_path / "named/metrics.json")["test"]["spearman_median"] == 0.8011156540759705
-    with pytest.raises(CisweaveError, match="5 hidden units and 3 contexts, but the summary says 5 and 2 .specific"):
-        import_expression(summary, tmp_path / "wrong", seal / "tiny_seal_pt_model.pt", phase="specific")
+    with pytest.raises(CisweaveError, match="5 hidden units and 3 contexts, but the summary says 5 and 2 .finetune"):
+        import_expression(summary, tmp_path / "wrong", seal / "tiny_seal_pt_model.pt", phase="finetune")
     assert not (tmp_path / "wrong").exists()
 
 
 def test_out_again_the_files_are_the_same(seal: Path, tmp_path: Path) -> None:
     summary = seal / "tiny_seal_model_summary.txt"
-    import_expression(summary, tmp_path / "general", phase="general", losses=seal / "losses.tsv")
+    import_expression(summary, tmp_path / "general", phase="pretrain", losses=seal / "losses.tsv")
     import_expression(summary, tmp_path / "specific", performance=seal / "perf.tsv")
     written = export_expression(tmp_path / "general", tmp_path / "specific", tmp_path / "out/tiny")
     assert [path.name for path in written] == [
@@ -141,7 +141,7 @@ def test_a_model_must_stand_on_the_shared_layer_of_the_other(seal: Path, tmp_pat
     summary = seal / "tiny_seal_model_summary.txt"
     import_expression(summary, tmp_path / "specific")
     trained_checkpoint(expression_weights(FEATURES, HIDDEN, GENERAL, 9), seal / "tiny_seal_pt_model.pt")
-    import_expression(summary, tmp_path / "general", phase="general")
+    import_expression(summary, tmp_path / "general", phase="pretrain")
     with pytest.raises(CisweaveError, match="the shared layer is not that of"):
         export_expression(tmp_path / "general", tmp_path / "specific", tmp_path / "x")
     assert not list(tmp_path.glob("x_seal*"))
@@ -169,6 +169,9 @@ def test_other_checkpoints_are_refused(seal: Path, tmp_path: Path) -> None:
         ({name: tensor for name, tensor in weights.items() if name != "layers.2.bias"}, "lacks layers.2.bias"),
         ({**weights, "layers.2.weight": torch.zeros(SPECIFIC, 6)}, "layers.2.weight is of shape"),
         ({**weights, "layers.0.bias": torch.full((HIDDEN,), float("inf"))}, "not finite"),
+        ({**weights, "layers.0.bias": torch.full((HIDDEN,), 1e300, dtype=torch.float64)}, "not finite"),
+        ({**weights, "layers.0.bias": torch.zeros(HIDDEN).to_sparse()}, "no plain array of numbers .torch.sparse"),
+        ({**weights, "layers.0.bias": torch.zeros(HIDDEN, device="meta")}, "no plain array of numbers .*meta"),
         (expression_weights(FEATURES, 7, SPECIFIC), "7 hidden units"),
     ]
     for content, message in cases:
@@ -176,7 +179,7 @@ def test_other_checkpoints_are_refused(seal: Path, tmp_path: Path) -> None:
         with pytest.raises(CisweaveError, match=message):
             import_expression(summary, tmp_path / "model", tmp_path / "bad.pt")
     with pytest.raises(CisweaveError, match="the contexts of this table are not those"):
-        import_expression(summary, tmp_path / "model", phase="general", performance=seal / "perf.tsv")
+        import_expression(summary, tmp_path / "model", phase="pretrain", performance=seal / "perf.tsv")
     (seal / "tiny_seal_ft_model.pt").unlink()
     with pytest.raises(CisweaveError, match="does not exist"):
         import_expression(summary, tmp_path / "model")

@@ -44,19 +44,19 @@ def test_a_user_of_seal_moves_over_and_back(tmp_path: Path) -> None:
         torch.save({"model_state_dict": weights, "optimizer_state_dict": {}}, tmp_path / f"tiny_seal_{name}_model.pt")
         summary = ["--model-summary", tmp_path / "tiny_seal_model_summary.txt", "--model", tmp_path / name]
         if name == "pt":
-            summary += ["--phase", "general"]
+            summary += ["--phase", "pretrain"]
         else:
             (tmp_path / "perf.tsv").write_text(
                 "\tmse_loss\tspearman_r\nearly_fetal.A1C\t1\t0.5\nearly_fetal.AMY\t2\t0.25\n"
             )
-            summary += ["--scores", tmp_path / "perf.tsv"]
+            summary += ["--performance", tmp_path / "perf.tsv"]
         run("import-expression", *summary)
     per_context = read_json(tmp_path / "ft/metrics.json")["test"]["per_context"]
     assert per_context["early_fetal.AMY"] == {"spearman": 0.25, "mse": 2.0}
     assert read_spec(tmp_path / "ft").outputs == ["early_fetal.A1C", "early_fetal.AMY"]
 
     out = tmp_path / "out"
-    run("export-chromatin", "--model", chromatin, "--out", out / "deepsea.beluga.pth")
+    run("export-chromatin", "--chromatin", chromatin, "--out", out / "deepsea.beluga.pth")
     run("export-expression", "--pretrained", tmp_path / "pt", "--model", tmp_path / "ft", "--prefix", out / "tiny")
     run("export-profiles", "--profiles", store, "--folder", out / "tss", "--features-out", out / "all.npy")
     exported = torch.load(out / "deepsea.beluga.pth", weights_only=True)

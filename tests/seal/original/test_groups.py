@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cisweave.core.errors import CisweaveError
-from cisweave.seal.original.groups import read_context_groups, write_context_groups
+from cisweave.seal.original.groups import read_context_groups
 
 
 def write(path: Path, text: str) -> Path:
@@ -20,21 +20,9 @@ def test_numbers_are_1_based_in_the_file_and_0_based_here(tmp_path: Path) -> Non
     assert read_context_groups(path, 5) == {"A1C": [0, 3], "CGE": [2], "AMY": [1]}
 
 
-@pytest.mark.parametrize("absent", [None, "NA"])
-def test_without_a_file_all_contexts_are_one_group(absent: str | None) -> None:
-    assert read_context_groups(absent, 3) == {"all": [0, 1, 2]}
-
-
 def test_contexts_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "groups.tsv", "A1C\tearly.A1C, late.A1C\nAMY\t2\n")
     assert read_context_groups(path, 3, ["early.A1C", "early.AMY", "late.A1C"]) == {"A1C": [0, 2], "AMY": [1]}
-
-
-def test_groups_go_there_and_back(tmp_path: Path) -> None:
-    groups = {"A1C": [0, 3], "CGE": [2]}
-    write_context_groups(groups, tmp_path / "groups.tsv")
-    assert (tmp_path / "groups.tsv").read_bytes() == b"A1C\t1,4\nCGE\t3\n"
-    assert read_context_groups(tmp_path / "groups.tsv", 4) == groups
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
 from cisweave.models.profiles import read_profiles
 from cisweave.seal.original.beluga import import_chromatin
-from cisweave.seal.original.profiles import compare_grids, export_profiles, import_profiles, matching_grid
+from cisweave.seal.original.profiles import compare_grids, export_profiles, import_profiles
 from tests.seal.original.published import TRACKS, WINDOW, beluga_weights
 
 BINS, DECAY = 8, [0.01, 0.02, 0.05, 0.1, 0.2]
@@ -125,8 +125,8 @@ def test_features_are_taken_by_gene_and_their_grid_is_found(
     rows = np.load(matrix)
     np.testing.assert_array_equal(store.features[:], rows[[2, 1, 3]])
     sample = np.stack([load(arrays, gene) for gene in IN_GENOME_ORDER])
-    assert matching_grid(sample, rows[[2, 1, 3]]) == grid
     match = compare_grids(sample, rows[[2, 1, 3]], DECAY)
+    assert match.grid == grid
     other = "edge" if grid == "centred" else "centred"
     assert match.exact is (noise == 0)
     assert match.deviations[grid] < 1e-6 + noise < match.deviations[other]

@@ -43,7 +43,7 @@ def train_chromatin(
 def profile_tss(
     fasta: Fasta,
     tss: Tss,
-    model: Chromatin,
+    chromatin: Chromatin,
     out: Annotated[Path, typer.Option(help="HDF5: profile (genes, bins, tracks) as probabilities, and features.")],
     part: Annotated[
         str | None, typer.Option(help="Which stretch of the genes, such as 3/8 (the third of eight). Default: all.")
@@ -58,11 +58,13 @@ def profile_tss(
     whole gene when it is started again. Settings: config section seal.profile (bins, grid, float16 or float32).
     """
     from cisweave.core.parts import Part
+
+    chosen = None if part is None else Part.parse(part)
+
     from cisweave.seal.profiles import profile_tss as run
 
     set_threads(threads)
-    chosen = None if part is None else Part.parse(part)
-    run(fasta, tss, model, out, load_settings(ProfileSettings, settings), device, chosen)
+    run(fasta, tss, chromatin, out, load_settings(ProfileSettings, settings), device, chosen)
 
 
 @app.command("index-profiles")

@@ -19,8 +19,8 @@ Genes = Annotated[
 Groups = Annotated[
     Path | None,
     typer.Option(
-        help="Groups of contexts for the weights of genes, TSV without header: name, then columns of the expression "
-        "table (1-based, gene_id not counted, separated by commas). Default, or NA: all contexts are one group."
+        help="Groups of contexts for the weights of genes, TSV without header: name, then contexts separated by commas "
+        "(names, or 1-based columns of the expression table, gene_id not counted). Default, or NA: one group of all."
     ),
 ]
 Hidden = Annotated[int | None, typer.Option(min=1, help="Units of the shared layer, in place of settings.")]
@@ -31,7 +31,7 @@ Weight = Annotated[
 ]
 Compat = Annotated[
     Literal["seal"] | None,
-    typer.Option(help="seal: as the published Seal trains (validation genes at random, seed 0, …)."),
+    typer.Option(help="seal: as the published Seal trains (validation genes at random, seed 0, …); needs --genes."),
 ]
 Resamples = Annotated[
     Path | None, typer.Option(help="TSV: Spearman and mean squared error per context, with 95 % intervals.")
@@ -69,8 +69,18 @@ def pretrain(
     chosen = load_settings(ExpressionSettings, settings)
     phase = override(chosen.pretrain, learning_rate, l2, gene_weight)
     chosen = with_options(chosen, hidden=hidden, compat=compat, pretrain=phase)
-    trainer = load_settings(TrainingSettings, training)
-    run(profiles, expression, contexts.split(","), model, chosen, trainer, seed, device, genes, groups)
+    run(
+        profiles,
+        expression,
+        contexts.split(","),
+        model,
+        settings=chosen,
+        training=load_settings(TrainingSettings, training),
+        seed=seed,
+        device=device,
+        annotation=genes,
+        groups=groups,
+    )
 
 
 @app.command()
@@ -99,8 +109,19 @@ def finetune(
     chosen = load_settings(ExpressionSettings, settings)
     phase = override(chosen.finetune, learning_rate, l2, gene_weight)
     chosen = with_options(chosen, compat=compat, finetune=phase)
-    trainer = load_settings(TrainingSettings, training)
-    run(profiles, expression, contexts.split(","), pretrained, model, chosen, trainer, seed, device, genes, groups)
+    run(
+        profiles,
+        expression,
+        contexts.split(","),
+        pretrained,
+        model,
+        settings=chosen,
+        training=load_settings(TrainingSettings, training),
+        seed=seed,
+        device=device,
+        annotation=genes,
+        groups=groups,
+    )
 
 
 @app.command()
@@ -159,12 +180,28 @@ def train(
     second = override(chosen.finetune, lr_finetune, l2_finetune, gene_weight)
     chosen = with_options(chosen, hidden=hidden, compat=compat, pretrain=first, finetune=second)
     files = TrainFiles(
-        profiles, expression, model, general_expression, pretrained, pretrained_model, genes, general_groups, groups,
-        compat_prefix,
-    )  # fmt: skip
-    trainer = load_settings(TrainingSettings, training)
+        profiles=profiles,
+        expression=expression,
+        model=model,
+        general_expression=general_expression,
+        pretrained=pretrained,
+        pretrained_model=pretrained_model,
+        annotation=genes,
+        general_groups=general_groups,
+        groups=groups,
+        compat_prefix=compat_prefix,
+    )
     specific, general = (None if text is None else text.split(",") for text in (contexts, general_contexts))
-    run(files, specific, general, chosen, trainer, seed, device, hidden)
+    run(
+        files,
+        specific,
+        general,
+        settings=chosen,
+        training=load_settings(TrainingSettings, training),
+        seed=seed,
+        device=device,
+        hidden=hidden,
+    )
 
 
 @app.command()
@@ -196,9 +233,27 @@ def evaluate(
     metrics: Annotated[Path, typer.Option(help="JSON: Spearman and mean squared error on the test contigs.")],
     performance: Resamples = None,
     genes: Genes = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings of the expression model (JSON text or a YAML/JSON file), of which bootstrap counts: the "
+            "resamples behind the intervals. Splits are those of the model."
+        ),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Compare predicted with measured expression, gene by gene and context by context."""
     from cisweave.seal.expression import evaluate as run
 
-    run(profiles, expression, model, out, metrics, performance, genes, seed)
+    resamples = load_settings(ExpressionSettings, settings).bootstrap
+    run(
+        profiles,
+        expression,
+        model,
+        out,
+        metrics,
+        performance=performance,
+        annotation=genes,
+        seed=seed,
+        resamples=resamples,
+    )

@@ -9,7 +9,7 @@ import typer
 
 from cisweave.cli.common import Settings
 from cisweave.cli.seal.app import Chromatin, ModelOut, Profiles, Tss, app
-from cisweave.config import ProfileSettings, load_settings
+from cisweave.config import PhaseName, ProfileSettings, load_settings
 
 
 @app.command("import-chromatin")
@@ -39,16 +39,18 @@ def import_expression(
         typer.Option(help="…_seal_pt_model.pt or …_seal_ft_model.pt. Default: the one the summary names, beside it."),
     ] = None,
     phase: Annotated[
-        Literal["general", "specific"] | None,
-        typer.Option(help="The pre-trained network (general) or the fine-tuned one. Default: as the file is named."),
+        PhaseName | None,
+        typer.Option(help="The pre-trained network or the fine-tuned one. Default: as the file is named."),
     ] = None,
     losses: Annotated[Path | None, typer.Option(help="…_training_loss_summary.tsv of that network.")] = None,
-    scores: Annotated[Path | None, typer.Option(help="…_testing_perf.tsv of that network.")] = None,
+    performance_in: Annotated[
+        Path | None, typer.Option("--performance", help="…_testing_perf.tsv of that network.")
+    ] = None,
 ) -> None:
     """Turn one of Seal's expression checkpoints into a model folder, with its contexts and published scores."""
     from cisweave.seal.original.expression import import_expression as run
 
-    run(model_summary, model, weights, phase, losses, scores)
+    run(model_summary, model, weights, phase, losses, performance_in)
 
 
 @app.command("import-profiles")
@@ -77,22 +79,22 @@ def import_profiles(
         tss,
         chromatin,
         out,
-        features,
-        features_genes,
-        load_settings(ProfileSettings, settings),
-        missing,
+        features=features,
+        features_genes=features_genes,
+        settings=load_settings(ProfileSettings, settings),
+        missing=missing,
     )
 
 
 @app.command("export-chromatin")
 def export_chromatin(
-    model: Annotated[Path, typer.Option(help="Folder of the chromatin model.")],
+    chromatin: Chromatin,
     out: Annotated[Path, typer.Option(help="Seal's weights (.pth): a state dict, channels A,G,C,T.")],
 ) -> None:
     """Write a chromatin model as Seal's weights."""
     from cisweave.seal.original.beluga import export_chromatin as run
 
-    run(model, out)
+    run(chromatin, out)
 
 
 @app.command("export-expression")

@@ -40,19 +40,33 @@ def haplotype(
     threads: Threads = None,
 ) -> None:
     """Score haplotypes: all variants of a phased haplotype together, or a sequence of one's own."""
+    if (vcf is None) == (sequences is None):
+        raise CisweaveError("give either --vcf (phased genotypes) or --sequences (FASTA)")
+    if sequences is not None and (rejects is not None or gene or sample):
+        raise CisweaveError("--rejects, --gene and --sample go with --vcf")
+    if vcf is not None and rejects is None:
+        raise CisweaveError("--rejects is missing: where the alleles that are left out are listed")
+    chosen, how = load_settings(HaplotypeSettings, settings), load_settings(EngineSettings, engine)
+
     from cisweave.seal.haplotype import haplotype_effects, sequence_effects
 
     set_threads(threads)
-    chosen, how = load_settings(HaplotypeSettings, settings), load_settings(EngineSettings, engine)
-    if (vcf is None) == (sequences is None):
-        raise CisweaveError("give either --vcf (phased genotypes) or --sequences (FASTA)")
     if sequences is not None:
-        if rejects is not None or gene or sample:
-            raise CisweaveError("--rejects, --gene and --sample go with --vcf")
-        sequence_effects(sequences, fasta, profiles, chromatin, model, out, chosen, how, device)
-    elif vcf is not None:
-        if rejects is None:
-            raise CisweaveError("--rejects is missing: where the alleles that are left out are listed")
+        sequence_effects(
+            sequences, fasta, profiles, chromatin, model, out=out, settings=chosen, engine=how, device=device
+        )
+    elif vcf is not None and rejects is not None:
         haplotype_effects(
-            vcf, fasta, profiles, chromatin, model, out, rejects, gene or None, sample or None, chosen, how, device
+            vcf,
+            fasta,
+            profiles,
+            chromatin,
+            model,
+            out=out,
+            rejects=rejects,
+            genes=gene or None,
+            samples=sample or None,
+            settings=chosen,
+            engine=how,
+            device=device,
         )

@@ -8,23 +8,22 @@ from typing import Annotated, Literal
 import typer
 
 from cisweave.cli.common import Device, Fasta, Settings, Threads, with_options
-from cisweave.cli.seal.app import Chromatin, Engine, ExpressionModel, Profiles, app
+from cisweave.cli.seal.app import Chromatin, Engine, ExpressionModel, MaxShift, Profiles, RejectsOut, app
 from cisweave.config import EngineSettings, PredictSettings, load_settings
 from cisweave.core.devices import set_threads
-from cisweave.core.errors import CisweaveError
 from cisweave.core.parts import Part
 
 EffectsOut = Annotated[Path, typer.Option(help="Parquet: the variants and per context alt - ref in ln expression.")]
 ChromatinOut = Annotated[
     Path, typer.Option(help="Parquet: per track alt - ref probability in the window centred on the variant.")
 ]
-RejectsOut = Annotated[Path, typer.Option(help="Ledger TSV of the variants that could not be scored.")]
 Tsv = Annotated[Path | None, typer.Option(help="Also the scores as TSV in Seal's format, five decimals, pos 1-based.")]
 AnnotatedVcf = Annotated[
     Path | None,
     typer.Option(
         help="Also the user's variants as .vcf.gz (with index), .vcf or .bcf: INFO has genes, strongest contexts, "
-        "effects, and the place in the modelled assembly where it is another."
+        "effects, and the place in the modelled assembly where it is another. QUAL, FILTER and INFO of the user's file "
+        "are not in it (bcftools annotate brings them back)."
     ),
 ]
 Best = Annotated[
@@ -38,7 +37,7 @@ ContextsTable = Annotated[
     typer.Option(help="Also a TSV with one row per context: name, stage, quantiles of its absolute effects."),
 ]
 ContextAnnotation = Annotated[
-    Path | None, typer.Option(help="Input: names and stages of the contexts (TSV or Seal's workbook, xlsx).")
+    Path | None, typer.Option(help="Names and stages of the contexts (TSV or Seal's workbook, xlsx).")
 ]
 
 Listed = Annotated[int, typer.Option(min=1, help="Contexts of the strongest effects that the VCF lists per gene.")]
@@ -72,6 +71,7 @@ def predict(
     compat: Annotated[
         Literal["seal"] | None, typer.Option(help="seal: to the letter as the published Seal writes its TSV.")
     ] = None,
+    max_shift: MaxShift = None,
     settings: Settings = None,
     engine: Engine = None,
     device: Device = "auto",
@@ -84,26 +84,36 @@ def predict(
     seal.predict (mode, shifts, compat).
     """
     from cisweave.seal.outputs import Views
+
+    stretch = None if part is None else Part.parse(part)
+    chosen = with_options(load_settings(PredictSettings, settings), mode=mode, compat=compat, max_shift=max_shift)
+    views = Views(
+        tsv=tsv,
+        annotated_vcf=annotated_vcf,
+        best=best,
+        contexts_table=contexts_table,
+        annotation=context_annotation,
+        listed=listed_contexts,
+    )
+    views.check()
+
     from cisweave.seal.predict import predict as run
 
     set_threads(threads)
-    chosen = with_options(load_settings(PredictSettings, settings), mode=mode, compat=compat)
-    if chosen.compat and chosen.mode != "seal":
-        raise CisweaveError("--compat seal goes with --mode seal only")
     run(
         variants,
         fasta,
         profiles,
         chromatin,
         model,
-        out,
-        chromatin_effects,
-        rejects,
-        Views(tsv, annotated_vcf, best, contexts_table, context_annotation, listed_contexts),
-        None if part is None else Part.parse(part),
-        chosen,
-        load_settings(EngineSettings, engine),
-        device,
+        out=out,
+        chromatin_effects=chromatin_effects,
+        rejects=rejects,
+        views=views,
+        part=stretch,
+        settings=chosen,
+        engine=load_settings(EngineSettings, engine),
+        device=device,
     )
 
 
@@ -133,10 +143,12 @@ def gather(
     from cisweave.seal.gather import gather_effects
     from cisweave.seal.outputs import Views
 
-    gather_effects(
-        parts,
-        out,
-        chromatin_effects,
-        rejects,
-        Views(tsv, annotated_vcf, best, contexts_table, context_annotation, listed_contexts),
+    views = Views(
+        tsv=tsv,
+        annotated_vcf=annotated_vcf,
+        best=best,
+        contexts_table=contexts_table,
+        annotation=context_annotation,
+        listed=listed_contexts,
     )
+    gather_effects(parts, out, chromatin_effects, rejects, views)

@@ -8,16 +8,11 @@ from typing import Annotated
 import typer
 
 from cisweave.cli.common import Device, Fasta, Settings, Threads, with_options
-from cisweave.cli.seal.app import Chromatin, Engine, ExpressionModel, Profiles, app
+from cisweave.cli.seal.app import Chromatin, Engine, ExpressionModel, MaxShift, Profiles, Windows, app
 from cisweave.cli.seal.predict import Best, Tsv
-from cisweave.config import EngineSettings, PredictSettings, SaturateSettings, load_settings
+from cisweave.config import ClosestSettings, EngineSettings, PredictSettings, SaturateSettings, load_settings
 from cisweave.core.devices import set_threads
 from cisweave.core.errors import CisweaveError
-
-Windows = Annotated[
-    str | None,
-    typer.Option("--predict", help="Shifts of the windows (config section 'seal.predict'): JSON, or a YAML/JSON file."),
-]
 
 
 @app.command()
@@ -47,7 +42,8 @@ def saturate(
     tsv: Tsv = None,
     best: Best = None,
     settings: Settings = None,
-    predict: Windows = None,
+    windows: Windows = None,
+    max_shift: MaxShift = None,
     engine: Engine = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -69,17 +65,17 @@ def saturate(
         profiles,
         chromatin,
         model,
-        out,
-        rejects,
-        gene or [],
-        region,
-        tss,
-        bigwig,
-        Views(tsv=tsv, best=best),
-        chosen,
-        load_settings(PredictSettings, predict),
-        load_settings(EngineSettings, engine),
-        device,
+        out=out,
+        rejects=rejects,
+        genes=gene or [],
+        region=region,
+        tss=tss,
+        bigwig=bigwig,
+        views=Views(tsv=tsv, best=best),
+        settings=chosen,
+        windows=with_options(load_settings(PredictSettings, windows), max_shift=max_shift),
+        engine=load_settings(EngineSettings, engine),
+        device=device,
     )
 
 
@@ -99,6 +95,10 @@ def plan(
         Path | None, typer.Option(help="Folder of the expression model, for its shape. Default: a published shape")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also as JSON.")] = None,
+    closest: Annotated[
+        str | None,
+        typer.Option(help="Which genes are near, with --tss (config section 'genome.closest'): JSON, or a file."),
+    ] = None,
     probe: Annotated[bool, typer.Option(help="Time this machine for two seconds.")] = True,
     settings: Settings = None,
     engine: Engine = None,
@@ -117,13 +117,14 @@ def plan(
     set_threads(threads)
     found = make_plan(
         given[0],
-        tss,
-        chromatin,
-        model,
-        out,
-        load_settings(PredictSettings, settings),
-        load_settings(EngineSettings, engine),
-        device,
-        PROBE_SECONDS if probe else 0.0,
+        tss=tss,
+        chromatin=chromatin,
+        model=model,
+        out=out,
+        settings=load_settings(PredictSettings, settings),
+        engine=load_settings(EngineSettings, engine),
+        device=device,
+        probe_seconds=PROBE_SECONDS if probe else 0.0,
+        closest=load_settings(ClosestSettings, closest),
     )
     typer.echo(describe(found))

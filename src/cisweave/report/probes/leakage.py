@@ -85,7 +85,7 @@ class SealFit:
     profiles
         Store of TSS profiles.
     settings
-        The room's settings; contigs are taken from them, epochs and rates are the probe's own.
+        The room's settings; contigs are taken from them; epochs and rates are the probe's own, and all genes count.
     """
 
     def __init__(self, profiles: str | Path, contexts: Sequence[str], settings: ExpressionSettings, seed: int = 0):
@@ -99,7 +99,8 @@ class SealFit:
                 "gene_weight": 1.0,
             }
         )
-        self.settings = settings.model_copy(update={"pretrain": phase, "hidden": HIDDEN, "batch_size": BATCH})
+        own = {"pretrain": phase, "hidden": HIDDEN, "batch_size": BATCH, "compat": None, "gene_types": None}
+        self.settings = settings.model_copy(update=own)
 
     def __call__(self, expression: Path, folder: Path) -> pd.DataFrame:
         """Train on ``expression`` and predict all genes."""

@@ -29,8 +29,8 @@ def seal_section(data: ReportData) -> list[Block]:
 
 
 READING = (
-    "An effect is the change of ln expression of the gene from REF to ALT, summed over the shifted windows. It ranks "
-    "alleles, genes and contexts; it is not a calibrated fold change."
+    "An effect is the change of ln expression of the gene from REF to ALT, as the model predicts it. It ranks alleles, "
+    "genes and contexts; it is not a calibrated fold change."
 )
 
 
@@ -76,15 +76,19 @@ def phase_table(performance: pd.DataFrame) -> Table:
         Column("spearman", "Spearman ρ, median", ".3f", bar=1.0),
         Column("worst", "lowest", ".3f"),
         Column("best", "highest", ".3f"),
-        Column("mse", "mean squared error, median (ln units²)", ".3f"),
+        Column("mse", "squared error (ln²)", ".3f"),
     ]
-    return Table.of(pd.DataFrame(rows), columns, "Accuracy of pre-training and of each fine-tuned set on test contigs.")
+    return Table.of(pd.DataFrame(rows), columns, CAPTION)
 
 
+CAPTION = (
+    "Accuracy of pre-training and of each fine-tuned set on test contigs. Squared error: mean over genes, median over "
+    "contexts."
+)
 CAPTIONS = {
     "performance": (
-        "Spearman correlation across test genes in every context, best first, with the 95 % interval of 200 bootstrap "
-        "samples of genes. The dotted line is the median.",
+        "Spearman correlation across test genes in every context, best first, with its 95 % interval over resampled "
+        "genes. The dotted line is the median.",
         "Spearman correlation per context with its interval",
     ),
     "phases": (

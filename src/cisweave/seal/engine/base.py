@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cisweave.config import EngineSettings
     from cisweave.models.beluga import Beluga
     from cisweave.models.folders import LoadedModel
+    from cisweave.seal.engine.trunk import Trunk
     from cisweave.sequence.genome import Genome
 
 
@@ -39,6 +40,11 @@ class ChromatinEngine(Protocol):
 
     network: Beluga
     device: torch.device
+
+    @property
+    def trunk(self) -> Trunk | None:
+        """The network as windows of one sequence share it; ``None`` where each is computed by itself."""
+        ...
 
     def predict(self, variants: pd.DataFrame, genome: Genome, shifts: Sequence[int]) -> AllelePredictions:
         """Probabilities of both alleles in the windows shifted by ``shifts``, of a handful of variants.
@@ -63,6 +69,6 @@ def make_engine(chromatin: LoadedModel, settings: EngineSettings) -> ChromatinEn
 
     network = cast("Beluga", chromatin.module)
     if settings.path == "plain":
-        return PlainEngine(network, chromatin.device, settings)
+        return PlainEngine(network, chromatin.device)
     scattered = FastEngine(network, chromatin.device, settings)
     return MixedEngine(scattered, settings, scattered.trunk.layers)

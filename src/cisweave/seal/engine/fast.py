@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cisweave.core.devices import choose_precision
 from cisweave.core.logs import get_logger
 from cisweave.models.beluga import POOL
 from cisweave.seal.engine.base import AllelePredictions
 from cisweave.seal.engine.geometry import Cone, Span, Tiling
 from cisweave.seal.engine.haplotypes import Change, Haplotypes, bases_before, changed_span, unions
-from cisweave.seal.engine.layers import Layers, choose_precision
+from cisweave.seal.engine.layers import Layers
 from cisweave.seal.engine.plain import PlainEngine
 from cisweave.seal.engine.trunk import Activations, Halo, Trunk, halo_of, joined
 from cisweave.sequence.genome import Genome
@@ -53,7 +54,7 @@ class FastEngine:
         self.network, self.device, self.settings = without_normalisation(network), device, settings
         precision = choose_precision(settings.precision, device)
         self.trunk = Trunk(Layers(self.network, device, precision))
-        self.plain = PlainEngine(network, device, settings)
+        self.plain = PlainEngine(network, device)
         self._recent = RecentSequences(REMEMBERED)
         self._told_plain = False
         self._measured = precision != "bfloat16"
@@ -118,7 +119,7 @@ class FastEngine:
         if not self._told_plain:
             logger.warning(
                 "windows shifted by %s cannot share the trunk (steps must be equal and a multiple of %d bases); "
-                "each is computed by itself in the network's own precision",
+                "each is computed by itself, in float32",
                 ", ".join(map(str, shifts)),
                 POOL,
             )

@@ -13,45 +13,17 @@ channels): a stretch of positions, flattened, then meets a stretch of rows of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as nnf
 
-from cisweave.core.errors import CisweaveError
+from cisweave.core.devices import Precision, float32_arithmetic
 from cisweave.models.beluga import POOL, Beluga
 from cisweave.seal.engine.geometry import REACH, Tiling
 from cisweave.sequence.onehot import one_hot
-
-Precision = Literal["float32", "tf32", "float16", "bfloat16"]
-
-
-def choose_precision(asked: Literal["auto"] | Precision, device: torch.device) -> Precision:
-    """The arithmetic of the trunk: ``auto`` is float32 on a processor and TF32 on a GPU."""
-    if asked == "auto":
-        return "tf32" if device.type == "cuda" else "float32"
-    if asked == "tf32" and device.type != "cuda":
-        raise CisweaveError(f"precision tf32 needs a GPU, and the device is {device}; set seal.engine.precision: auto")
-    return asked
-
-
-@contextmanager
-def float32_arithmetic(tf32: bool) -> Iterator[None]:
-    """Whether float32 products on a GPU may be rounded to TF32; the global settings are put back afterwards."""
-    wanted = "tf32" if tf32 else "ieee"
-    settings = cast("Any", torch.backends)
-    backends = [settings.cudnn.conv, settings.cuda.matmul]
-    before = [backend.fp32_precision for backend in backends]
-    try:
-        for backend in backends:
-            backend.fp32_precision = wanted
-        yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
 
 
 class Layers:

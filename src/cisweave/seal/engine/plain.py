@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cisweave.models.predict import predict_probabilities
 from cisweave.seal.engine.base import AllelePredictions
@@ -22,31 +23,47 @@ from cisweave.sequence.windows import allele_window
 if TYPE_CHECKING:
     import torch
 
-    from cisweave.config import EngineSettings
     from cisweave.models.beluga import Beluga
 
 
-class PlainEngine:
-    """Predicts each window by itself; what every faster path is held against."""
+ROWS = 16
+"""Windows of every pass through the network. With fewer, a processor's matrix products are less accurate."""
 
-    def __init__(self, network: Beluga, device: torch.device, settings: EngineSettings):
-        self.network, self.device, self.settings = network, device, settings
+
+class PlainEngine:
+    """Predicts each window by itself, in the network's own type; what every faster path is held against.
+
+    Nothing but the window decides on its numbers, to the last bit or the one before: every pass has as many windows,
+    whatever else is predicted. A GPU computes in float32, never in TF32.
+    """
+
+    trunk = None
+
+    def __init__(self, network: Beluga, device: torch.device):
+        self.network, self.device = network, device
 
     def predict(self, variants: pd.DataFrame, genome: Genome, shifts: Sequence[int]) -> AllelePredictions:
         """See :meth:`cisweave.seal.engine.base.ChromatinEngine.predict`."""
-        reference, alternative = (self._allele(variants, allele, genome, shifts) for allele in ("ref", "alt"))
-        return AllelePredictions(reference, alternative)
-
-    def _allele(self, variants: pd.DataFrame, allele: str, genome: Genome, shifts: Sequence[int]) -> torch.Tensor:
-        """Probabilities (variants, shifts, tracks) of the windows that hold the allele of one column."""
         import torch
 
         window = self.network.window
-        codes = np.stack([haplotype_windows(genome, variants, allele, window, shift) for shift in shifts], axis=1)
-        probabilities = predict_probabilities(
-            self.network, codes.reshape(-1, window), self.device, self.settings.batch_size
+        codes = np.stack(
+            [
+                haplotype_windows(genome, variants, allele, window, shift)
+                for allele in ("ref", "alt")
+                for shift in shifts
+            ],
+            axis=1,
         )
-        return torch.from_numpy(probabilities.reshape(len(variants), len(shifts), -1)).to(self.device)
+        found = torch.from_numpy(self.windows(codes.reshape(-1, window))).to(self.device)
+        reference, alternative = found.view(len(variants), 2, len(shifts), self.network.tracks).unbind(1)
+        return AllelePredictions(reference, alternative)
+
+    def windows(self, codes: Codes) -> NDArray[np.floating]:
+        """Strand-averaged probabilities (windows, tracks) of any windows (windows, length)."""
+        missing = -len(codes) % ROWS
+        filled = np.concatenate([codes, np.broadcast_to(codes[:1], (missing, codes.shape[1]))]) if missing else codes
+        return predict_probabilities(self.network, filled, self.device, ROWS)[: len(codes)]
 
 
 def haplotype_windows(genome: Genome, variants: pd.DataFrame, allele: str, window: int, shift: int) -> Codes:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 
 from cisweave.models.beluga import POOL
-from cisweave.seal.engine.geometry import REACH, Cone, Span, Tiling
+from cisweave.seal.engine.geometry import Cone, Span, Tiling
 from cisweave.seal.engine.layers import Layers
 
 
@@ -41,37 +41,11 @@ class Activations:
         (rows, positions, channels), one tensor for each phase: as the fully connected layer reads it.
     """
 
-    tiling: Tiling
     pool1: torch.Tensor
     conv3: torch.Tensor
     pool2: list[torch.Tensor]
     conv5: list[torch.Tensor]
     conv6: list[torch.Tensor]
-
-    def of_windows(self, first: int, windows: int) -> Activations:
-        """The part that ``windows`` consecutive windows see, from window ``first`` on; views, nothing is copied."""
-        whole, part = self.tiling, Tiling(self.tiling.window, self.tiling.step, windows)
-        if first < 0 or first + windows > whole.windows:
-            raise ValueError(f"windows {first} to {first + windows - 1} of {whole.windows} were asked for")
-        block = first * part.step // POOL
-        phases = [(first + k) % whole.period for k in range(len(part.phases))]
-        starts = [whole.phases[phase].starts[(first + k) // whole.period] for k, phase in enumerate(phases)]
-
-        def cut(layer: list[torch.Tensor], axis: int, taken_off: int) -> list[torch.Tensor]:
-            """The stretches of a layer of all phases, ``taken_off`` places shorter than the second pool."""
-            return [
-                layer[phase].narrow(axis, start, own.pooled - taken_off)
-                for phase, start, own in zip(phases, starts, part.phases, strict=True)
-            ]
-
-        return Activations(
-            part,
-            self.pool1.narrow(2, block, part.pool1),
-            self.conv3.narrow(2, block, part.conv3),
-            cut(self.pool2, 2, 0),
-            cut(self.conv5, 2, REACH),
-            cut(self.conv6, 1, 2 * REACH),
-        )
 
 
 @dataclass
@@ -154,7 +128,7 @@ class Trunk:
         pool2 = [pool(conv4.narrow(2, phase.first, POOL * phase.pooled)) for phase in tiling.phases]
         conv5 = [convolve(5, x) for x in pool2]
         conv6 = [position_major(convolve(6, x)) for x in conv5]
-        return Activations(tiling, pool1, conv3, pool2, conv5, conv6)
+        return Activations(pool1, conv3, pool2, conv5, conv6)
 
     def hidden(self, conv6: list[torch.Tensor], tiling: Tiling) -> torch.Tensor:
         """First fully connected layer before its ReLU (rows, windows, hidden), from the last convolution by phase.
@@ -172,24 +146,6 @@ class Trunk:
         return self.layers.probabilities(hidden)
 
     # --- cones --------------------------------------------------------------------------------------------------------
-    def alternative_hidden(
-        self, codes: torch.Tensor, cone: Cone, halo: Halo, reference_hidden: torch.Tensor
-    ) -> torch.Tensor:
-        """First fully connected layer before its ReLU (rows, windows, hidden) of changed unions.
-
-        Parameters
-        ----------
-        codes
-            The changed unions (rows, length): equal to their references outside ``cone.changed``.
-        cone
-            What the change can reach; one for all rows.
-        halo
-            The references' values that the cone reads, row by row (:func:`halo_of`).
-        reference_hidden
-            The same layer of the references (rows, windows, hidden).
-        """
-        return self.changed_hidden(self.differences(codes, cone, halo), cone, reference_hidden)
-
     def differences(self, codes: torch.Tensor, cone: Cone, halo: Halo) -> list[torch.Tensor]:
         """Alternative minus reference of the last convolution in the cone, by phase (rows, positions, channels)."""
         convolve, exact = self.layers.convolve, self.layers.exact_dtype

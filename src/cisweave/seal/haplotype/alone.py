@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cisweave.config import EngineSettings
-from cisweave.core.logs import get_logger
 from cisweave.models.folders import LoadedModel
 from cisweave.models.profiles import ProfileStore
 from cisweave.seal.haplotype.edits import Edit, edit_of
@@ -22,8 +21,6 @@ from cisweave.sequence.genome import Genome
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = get_logger(__name__)
 
 
 class AloneScorer:
@@ -74,21 +71,8 @@ class AloneScorer:
             effects.expression[batch] = allele_differences(self.scorer, genes[batch].tolist(), some)
             predictions = self.scorer.engine.predict(some, self.scorer.genome, [0])
             effects.chromatin[batch] = (predictions.alternative[:, 0] - predictions.reference[:, 0]).cpu().numpy()
-            logger.info("%d of %d variants", min(start + self.settings.batch_size, len(order)), len(order))
         negate_swapped(variants, slice(None), effects)
         return effects
-
-
-def score_haplotype_mode(
-    variants: pd.DataFrame,
-    genome: Genome,
-    store: ProfileStore,
-    chromatin: LoadedModel,
-    expression: LoadedModel,
-    engine: EngineSettings | None = None,
-) -> VariantEffects:
-    """Score the variants of one table (:meth:`AloneScorer.score`)."""
-    return AloneScorer(genome, store, chromatin, expression, engine).score(variants)
 
 
 def allele_differences(scorer: HaplotypeScorer, genes: list[int], variants: pd.DataFrame) -> NDArray[np.float64]:
@@ -107,5 +91,5 @@ def allele_differences(scorer: HaplotypeScorer, genes: list[int], variants: pd.D
 
 def edits_of(genome: Genome, chrom: str, pos: int, ref: str, allele: str) -> list[Edit]:
     """What turns the genome into the haplotype that has ``allele`` in the place of REF; nothing where it has it."""
-    found = genome.fetch(chrom, pos - 1, pos - 1 + len(ref))
+    found, allele = genome.fetch(chrom, pos - 1, pos - 1 + len(ref)), allele.upper()
     return [] if found == allele else [edit_of(pos, found, allele)]

@@ -17,15 +17,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.config import EngineSettings, HaplotypeSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
 from cisweave.genome.stream import open_sink
 from cisweave.genome.vcf import seekable
-from cisweave.models.folders import WEIGHTS, load_model
-from cisweave.models.profiles import ProfileStore, read_profiles
-from cisweave.seal.haplotype.genotypes import MAX_PLOIDY, AlleleReader, Carried, Haplotypes, merged, read_cohort
+from cisweave.models.profiles import ProfileStore
+from cisweave.seal.haplotype.genotypes import MAX_PLOIDY, STAGE, AlleleReader, Carried, Haplotypes, merged, read_cohort
 from cisweave.seal.haplotype.scorer import Floats, HaplotypeScorer
+from cisweave.seal.inputs import open_inputs
+from cisweave.seal.predict import Progress
 from cisweave.sequence.genome import Genome
 from cisweave.tables.ledger import write_ledger
 from cisweave.tables.receipts import write_receipt
@@ -97,38 +98,47 @@ def haplotype_effects(
     """
     settings, engine = settings or HaplotypeSettings(), engine or EngineSettings()
     refuse_other_names(out)
-    torch_device = resolve_device(device)
-    store = read_profiles(profiles)
-    models = load_model(chromatin, torch_device, "beluga"), load_model(model, torch_device, "expression")
-    store.check_model(chromatin)
+    inputs = open_inputs(fasta, profiles, chromatin, model, device)
     written = 0
     with ExitStack() as stack:
         genome, path = stack.enter_context(Genome(fasta)), stack.enter_context(seekable(vcf))
         cohort = read_cohort(path, samples)
-        scorer = HaplotypeScorer(genome, store, *models, engine)
-        places = gene_places(scorer, chosen_genes(store, genes), reach(settings))
+        scorer = HaplotypeScorer(genome, inputs.store, inputs.chromatin, inputs.expression, engine)
+        places = gene_places(scorer, chosen_genes(inputs.store, genes), reach(settings))
         near = {chrom: merged([(place.low, place.high) for place in found]) for chrom, found in places.items()}
         alleles = AlleleReader(path, genome, cohort, settings, near)
         sink = stack.enter_context(open_sink(out))
         sink.write(table_of([], [], scorer.contexts))
+        progress = Progress(sum(map(len, places.values())), "genes")
         for place, held in blocks_of_genes(alleles, places):
             frame = score_gene(scorer, place, held, cohort.names, settings, engine)
             if len(frame):
                 sink.write(frame)
                 written += len(frame)
-                logger.info("gene %s: %d alleles near it, %d rows", place.gene_id, len(held), len(frame))
+            progress.add(1)
     counts = {"alleles": alleles.books.counts(), "rows": written, "windows": scorer.windows.predicted}
     write_ledger([alleles.books.ledger()], rejects)
     write_receipt(
         out,
         settings=settings.model_dump(mode="json"),
-        inputs=[vcf, fasta, profiles, Path(chromatin) / WEIGHTS, Path(model) / WEIGHTS],
-        device=str(torch_device),
+        inputs=[vcf, *inputs.files],
+        device=str(inputs.chromatin.device),
         dtype="float32 (chromatin), float64 (expression)",
         notes=counts,
     )
-    logger.info("seal haplotype: %s", counts)
+    logger.info("%s", summary(counts))
     return counts
+
+
+def summary(counts: Mapping[str, Any]) -> str:
+    """One line about what became of the alleles and how many rows there are."""
+    found, reasons = counts["alleles"], counts["alleles"]["reasons"]
+    listed = ", ".join(f"{code} {number}" for code, number in reasons.items())
+    return (
+        f"{STAGE}: {found['in']} alleles in, {found['used']} used, {found['outside']} near no gene, "
+        f"{found['carried_by_none']} carried by no sample, {found['rejected']} rejected"
+        f"{f' ({listed})' if listed else ''}; {counts['rows']} rows"
+    )
 
 
 def refuse_other_names(out: str | Path) -> None:

@@ -52,7 +52,7 @@ class Gene(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tiling:
+class BinTiling:
     """The windows around a TSS, as those of a store of profiles.
 
     Attributes
@@ -70,7 +70,7 @@ class Tiling:
     step: int
 
     @classmethod
-    def of(cls, store: ProfileStore, window: int) -> Tiling:
+    def of(cls, store: ProfileStore, window: int) -> BinTiling:
         """The windows of a store that was made with a model of this window."""
         return cls(store.centres, window, store.settings.bin_size)
 
@@ -106,7 +106,7 @@ class HaplotypeRegion(NamedTuple):
     inside: list[bool]
 
 
-def haplotype_region(genome: Genome, gene: Gene, tiling: Tiling, edits: Sequence[Edit] = ()) -> HaplotypeRegion:
+def haplotype_region(genome: Genome, gene: Gene, tiling: BinTiling, edits: Sequence[Edit] = ()) -> HaplotypeRegion:
     """Cut the windows of a gene out of a haplotype, in the haplotype's own coordinates.
 
     The windows are told off from the haplotype's TSS, so that an insertion or deletion moves everything beyond it.

@@ -37,6 +37,7 @@ MAX_PLOIDY = 8
 FORMAT = 8
 """0-based column of FORMAT; samples follow."""
 SEPARATOR = re.compile(r"[|/]")
+ALLELE = re.compile(r"\.|[0-9]{1,9}", re.ASCII)
 NOT_MISSED = (Reason.DUPLICATE, Reason.SPANNING_DELETION)
 """Rejections that leave nothing out: the same bases stand in another record."""
 
@@ -122,10 +123,11 @@ class Books:
 
 
 class Cohort(NamedTuple):
-    """The samples of a file that were chosen, and the columns they stand in (from 0, after FORMAT)."""
+    """The samples of a file that were chosen, the columns they stand in (from 0, after FORMAT), and how many it has."""
 
     names: list[str]
     columns: list[int]
+    total: int
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def read_cohort(path: Path, chosen: Sequence[str] | None = None) -> Cohort:
         )
     wanted = set(names if chosen is None else chosen)
     columns = [number for number, name in enumerate(names) if name in wanted]
-    return Cohort([names[number] for number in columns], columns)
+    return Cohort([names[number] for number in columns], columns, len(names))
 
 
 def is_bcf(path: Path) -> bool:
@@ -188,7 +190,7 @@ def bcf_samples(path: Path) -> list[str]:
 def parse_genotype(text: str) -> tuple[Genotype, bool] | None:
     """Alleles of a GT (``None``: missing) and whether their order tells haplotypes apart; ``None``: it is no GT."""
     alleles = SEPARATOR.split(text.lstrip("|/"))
-    if not all(allele == "." or allele.isdecimal() for allele in alleles) or len(alleles) > MAX_PLOIDY:
+    if not all(ALLELE.fullmatch(allele) for allele in alleles) or len(alleles) > MAX_PLOIDY:
         return None
     genotype = tuple(None if allele == "." else int(allele) for allele in alleles)
     return genotype, "/" not in text or len(set(genotype)) == 1
@@ -209,8 +211,12 @@ class GenotypeReader:
         """Haplotypes that carry each allele (0: REF), and those that would but whose phase is unknown."""
         fields = text.split("\t")
         layout = fields[FORMAT].split(":") if len(fields) > FORMAT else []
-        if "GT" not in layout or len(fields) <= FORMAT + 1 + max(self.cohort.columns, default=0):
-            raise CisweaveError("the record has no genotype (GT) for each sample", path=self.path, line=record.line)
+        if "GT" not in layout or len(fields) != FORMAT + 1 + self.cohort.total:
+            raise CisweaveError(
+                f"the record does not have one genotype (GT) for each of the {self.cohort.total} samples of the header",
+                path=self.path,
+                line=record.line,
+            )
         place = layout.index("GT")
         carriers: dict[int, list[int]] = {}
         unknown: dict[int, list[int]] = {}

@@ -19,7 +19,7 @@ from cisweave.config import EngineSettings
 from cisweave.models.folders import LoadedModel
 from cisweave.models.profiles import ProfileStore
 from cisweave.seal.engine import make_engine
-from cisweave.seal.haplotype.edits import Edit, Gene, HaplotypeRegion, Tiling, haplotype_region
+from cisweave.seal.haplotype.edits import BinTiling, Edit, Gene, HaplotypeRegion, haplotype_region
 from cisweave.seal.haplotype.windows import Rows, WindowPredictor
 from cisweave.seal.spatial import basis_weights, gene_features
 from cisweave.sequence.genome import Genome
@@ -73,10 +73,8 @@ class HaplotypeScorer:
     ):
         network = cast("Beluga", chromatin.module)
         self.genome, self.store, self.engine = genome, store, make_engine(chromatin, engine)
-        self.tiling = Tiling.of(store, network.window)
-        self.windows = WindowPredictor(
-            network, chromatin.device, engine, self.tiling.step, getattr(self.engine, "trunk", None)
-        )
+        self.tiling = BinTiling.of(store, network.window)
+        self.windows = WindowPredictor(network, chromatin.device, engine, self.tiling.step, self.engine.trunk)
         self.contexts = expression.spec.outputs
         self.weights = basis_weights(self.tiling.centres, store.settings.decay)
         self._head, self._device = copy.deepcopy(expression.module).double(), expression.device

@@ -6,6 +6,7 @@ Dimension legend
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,16 +15,18 @@ import numpy as np
 import pandas as pd
 
 from cisweave.config import EngineSettings, HaplotypeSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.logs import get_logger
 from cisweave.genome.stream import open_sink
 from cisweave.genome.text import is_position, numbered_lines
-from cisweave.models.folders import WEIGHTS, load_model
-from cisweave.models.profiles import ProfileStore, read_profiles
+from cisweave.models.profiles import ProfileStore
 from cisweave.seal.haplotype.cohort import refuse_other_names, require_finite
 from cisweave.seal.haplotype.edits import Gene
+from cisweave.seal.haplotype.genotypes import STAGE
 from cisweave.seal.haplotype.scorer import Floats, HaplotypeScorer
+from cisweave.seal.inputs import open_inputs
+from cisweave.seal.predict import Progress
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, Codes, encode, reverse_complement
 from cisweave.tables.receipts import write_receipt
@@ -31,6 +34,8 @@ from cisweave.tables.receipts import write_receipt
 logger = get_logger(__name__)
 
 KEYS = ("gene_id", "tss", "strand")
+LETTERS = re.compile(r"[ACGTUNRYSWKMBDHV]+", re.IGNORECASE)
+"""Bases, U for T, and the letters for several bases (all of them unknown)."""
 COLUMNS = {
     "sequence": "str",
     "gene_id": "str",
@@ -86,7 +91,8 @@ def sequence_effects(
     sequences
         FASTA; each header names the sequence, its TSS (1-based, in the sequence), the strand of the gene on it and,
         to hold it against a gene of the store, that gene: ``>name tss=20901 strand=+ gene_id=ENSG00000000001``. A
-        sequence may be as short as the TSS alone: ``flanks`` says what stands around it.
+        sequence may be as short as the TSS alone: ``flanks`` says what stands around it. U is read as T, letters for
+        several bases as N. All headers are checked before anything is computed.
     fasta
         The genome of ``profiles``, for the reference of the genes.
     profiles
@@ -106,31 +112,31 @@ def sequence_effects(
     """
     settings, engine = settings or HaplotypeSettings(), engine or EngineSettings()
     refuse_other_names(out)
-    torch_device = resolve_device(device)
-    store = read_profiles(profiles)
-    models = load_model(chromatin, torch_device, "beluga"), load_model(model, torch_device, "expression")
-    store.check_model(chromatin)
-    number = 0
+    inputs = open_inputs(fasta, profiles, chromatin, model, device)
+    number = sum(1 for _ in read_sequences(sequences, inputs.store, settings))
     with Genome(fasta) as genome, open_sink(out) as sink:
-        scorer = HaplotypeScorer(genome, store, *models, engine)
+        scorer = HaplotypeScorer(genome, inputs.store, inputs.chromatin, inputs.expression, engine)
         sink.write(table_of([]))
-        for own in read_sequences(sequences, store):
-            number += 1
-            sink.write(rows_of(own, score_sequence(scorer, own, settings), scorer.contexts))
-            logger.info("%s: %d bases", own.name, len(own.codes))
+        progress = Progress(number, "sequences")
+        for own in read_sequences(sequences, inputs.store, settings):
+            scored = score_sequence(scorer, own, settings)
+            tell_of_flanks(own, scored, settings)
+            sink.write(rows_of(own, scored, scorer.contexts))
+            progress.add(1)
     write_receipt(
         out,
         settings=settings.model_dump(mode="json"),
-        inputs=[sequences, fasta, profiles, Path(chromatin) / WEIGHTS, Path(model) / WEIGHTS],
-        device=str(torch_device),
+        inputs=[sequences, *inputs.files],
+        device=str(inputs.chromatin.device),
         dtype="float32 (chromatin), float64 (expression)",
         notes={"sequences": number},
     )
+    logger.info("%s: %d sequences in, all scored", STAGE, number)
     return number
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
-def read_sequences(path: str | Path, store: ProfileStore) -> Iterator[OwnSequence]:
+def read_sequences(path: str | Path, store: ProfileStore, settings: HaplotypeSettings) -> Iterator[OwnSequence]:
     """Read sequences and what their headers say, one by one."""
     seen: set[str] = set()
     for line, header, bases in fasta_records(path):
@@ -139,6 +145,13 @@ def read_sequences(path: str | Path, store: ProfileStore) -> Iterator[OwnSequenc
             raise CisweaveError(f"sequence {shorten(own.name)} comes twice; rename one", path=path, line=line)
         if own.gene_id and store.rows(pd.Series([own.gene_id], dtype="str"))[0] < 0:
             raise CisweaveError(f"gene {own.gene_id} has no profile; check its id", path=path, line=line)
+        if not own.gene_id and settings.flanks == "genome":
+            raise CisweaveError(
+                f"sequence {shorten(own.name)} names no gene, so flanks: genome has no place to take bases from; name "
+                "one, or set flanks: auto",
+                path=path,
+                line=line,
+            )
         seen.add(own.name)
         yield own
     if not seen:
@@ -166,7 +179,8 @@ def parse_sequence(header: str, bases: str, path: str | Path, line: int) -> OwnS
     example = "write '>name tss=20901 strand=+ gene_id=ENSG00000000001' (gene_id may be absent)"
     words = header.split()
     facts = dict(word.partition("=")[::2] for word in words[1:])
-    if not words or set(facts) - set(KEYS) or not {"tss", "strand"} <= set(facts):
+    twice = len(facts) < len(words) - 1
+    if not words or twice or set(facts) - set(KEYS) or not {"tss", "strand"} <= set(facts):
         raise CisweaveError(
             f"the header {shorten('>' + header)} does not say what it must; {example}", path=path, line=line
         )
@@ -176,17 +190,20 @@ def parse_sequence(header: str, bases: str, path: str | Path, line: int) -> OwnS
         raise CisweaveError(
             f"tss must be a base of the sequence, 1 to {len(bases)}, not {shorten(facts['tss'])}", path=path, line=line
         )
-    if not bases.isalpha():
-        raise CisweaveError(f"sequence {shorten(words[0])} holds other signs than letters", path=path, line=line)
-    return OwnSequence(words[0], encode(bases), int(facts["tss"]), facts["strand"], facts.get("gene_id", ""))
+    if not LETTERS.fullmatch(bases):
+        sign = next(letter for letter in bases if not LETTERS.fullmatch(letter))
+        raise CisweaveError(
+            f"sequence {shorten(words[0])} holds {shorten(sign)}, which is no letter for bases", path=path, line=line
+        )
+    return OwnSequence(
+        words[0], encode(bases.upper().replace("U", "T")), int(facts["tss"]), facts["strand"], facts.get("gene_id", "")
+    )
 
 
 # --- through ----------------------------------------------------------------------------------------------------------
 def score_sequence(scorer: HaplotypeScorer, own: OwnSequence, settings: HaplotypeSettings) -> Scored:
     """Predict one sequence, and the reference of its gene where it has one."""
     if not own.gene_id:
-        if settings.flanks == "genome":
-            raise CisweaveError(f"sequence {own.name} names no gene, so flanks: genome has no place to take bases from")
         around = np.full(scorer.tiling.length, UNKNOWN, dtype=np.uint8)
         codes, filled = laid_over(around, own.codes, own.tss, scorer.tiling.first(Gene("", 0, own.strand).sign))
         profile = scorer.windows.rows([codes], [np.ones(len(scorer.tiling.centres), dtype=np.bool_)])[0]
@@ -202,6 +219,18 @@ def score_sequence(scorer: HaplotypeScorer, own: OwnSequence, settings: Haplotyp
     codes, filled = laid_over(around, bases, tss, scorer.tiling.first(gene.sign))
     found = scorer.expression([row], [codes])
     return Scored(filled, int(found.touched[0]), found.expression[0], found.reference[0])
+
+
+def tell_of_flanks(own: OwnSequence, scored: Scored, settings: HaplotypeSettings) -> None:
+    """Say so where N stands around a sequence: the difference from a gene is then mostly that of what is missing."""
+    if not scored.filled or (own.gene_id and settings.flanks != "unknown"):
+        return
+    logger.warning(
+        "%s: %d bases of the windows lie beyond its ends and are N%s",
+        own.name,
+        scored.filled,
+        "; its difference from the gene is mostly theirs, set flanks: auto" if own.gene_id else "",
+    )
 
 
 def laid_over(around: Codes, bases: Codes, tss: int, first: int) -> tuple[Codes, int]:
@@ -222,8 +251,6 @@ def rows_of(own: OwnSequence, scored: Scored, contexts: list[str]) -> pd.DataFra
     facts = own.name, own.gene_id, len(own.codes), own.tss, own.strand, scored.filled, scored.changed
     predicted = require_finite(scored.predicted, own.gene_id or own.name)
     reference = np.full(len(contexts), np.nan) if scored.reference is None else scored.reference
-    if scored.filled:
-        logger.warning("%s: %d bases of the windows lie beyond its ends", own.name, scored.filled)
     return table_of(
         [
             (*facts, context, *values)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from cisweave.core.logs import get_logger
 from cisweave.models.beluga import POOL
-from cisweave.models.predict import predict_probabilities
 from cisweave.seal.engine.geometry import Tiling
+from cisweave.seal.engine.plain import PlainEngine
 from cisweave.sequence.onehot import Codes, reverse_complement_tensor
 
 if TYPE_CHECKING:
@@ -57,16 +57,19 @@ class WindowPredictor:
     step
         Bases between neighbouring windows of a region.
     trunk
-        The network as the fast engine holds it; ``None``: window by window.
+        The network as the fast engine holds it; ``None``: window by window, in float32.
     """
 
     def __init__(
         self, network: Beluga, device: torch.device, settings: EngineSettings, step: int, trunk: Trunk | None = None
     ):
         self.network, self.device, self.settings, self.step = network, device, settings, step
+        self.plain = PlainEngine(network, device)
         self.trunk = trunk if step % POOL == 0 else None
         if trunk is not None and self.trunk is None:
-            logger.warning("windows %d bases apart share nothing (no multiple of %d): one by one", step, POOL)
+            logger.warning(
+                "windows %d bases apart share nothing (no multiple of %d): one by one, in float32", step, POOL
+            )
         self._known: OrderedDict[bytes, Rows] = OrderedDict()
         self._measured = self.trunk is None or self.trunk.layers.precision != "bfloat16"
         self.predicted = 0
@@ -154,8 +157,7 @@ class WindowPredictor:
     def _one_by_one(self, codes: Codes, windows: int) -> Rows:
         """The same, window by window."""
         each = np.stack([self._window(row, number) for row in codes for number in range(windows)])
-        flat = predict_probabilities(self.network, each, self.device, self.settings.batch_size)
-        return flat.reshape(len(codes), windows, -1)
+        return self.plain.windows(each).reshape(len(codes), windows, -1)
 
     def _remember(self, found: dict[bytes, Rows]) -> None:
         """Keep what was used last, as much as memory holds."""

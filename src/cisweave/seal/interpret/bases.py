@@ -16,15 +16,14 @@ import pandas as pd
 import torch
 
 from cisweave.config import BaseAttributionSettings, PredictSettings
-from cisweave.core.devices import DeviceName
+from cisweave.core.devices import DeviceName, float32_arithmetic
 from cisweave.core.errors import CisweaveError
 from cisweave.models.attribution import attribute_sequences, shuffled_references
-from cisweave.models.folders import WEIGHTS
-from cisweave.seal.engine.layers import float32_arithmetic
 from cisweave.seal.head import ExpressionHead
+from cisweave.seal.inputs import open_inputs
 from cisweave.seal.interpret.base_tables import BaseTables, Explained, Place, report_quality
 from cisweave.seal.interpret.sequence import gene_stretch, haplotype_places, variant_stretch
-from cisweave.seal.interpret.tracks import open_models
+from cisweave.seal.interpret.tracks import attributed_shifts
 from cisweave.seal.interpret.variants import choose_variants, chosen_outputs
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, one_hot
@@ -45,13 +44,14 @@ def attribute_bases(
     profiles: str | Path,
     chromatin: str | Path,
     model: str | Path,
+    *,
     out: str | Path,
-    tsv: str | Path,
+    loci: str | Path,
     qc: str | Path,
     rejects: str | Path,
     variants: str | Path | None = None,
     genes: Sequence[str] | None = None,
-    bigwig: str | Path | None = None,
+    bigwig_folder: str | Path | None = None,
     settings: BaseAttributionSettings | None = None,
     windows: PredictSettings | None = None,
     device: DeviceName = "auto",
@@ -71,13 +71,14 @@ def attribute_bases(
         Gene ids; give either variants or genes, for all windows of a store have one length.
     out
         Store of attributions (HDF5), as ``seqlets call --attributions`` reads it, in ln expression.
-    tsv
-        The locus table that goes with it (``seqlets call --loci``): windows 0-based half-open, ``tracks`` are contexts.
+    loci
+        TSV, the locus table that goes with it (``seqlets call --loci``): windows 0-based half-open, ``tracks`` are
+        contexts.
     qc
         TSV, columns :data:`cisweave.seal.interpret.base_tables.QC_COLUMNS`, a row per item.
     rejects
         Ledger of the variants that cannot be scored.
-    bigwig
+    bigwig_folder
         Folder for bigWig files, ``<context>.ref.bw`` and ``<context>.alt.bw`` of variants, ``<context>.bw`` of genes,
         on the coordinates of ``fasta``. Inserted bases have no place there; where stretches overlap, the one whose
         middle is nearest counts.
@@ -88,37 +89,39 @@ def attribute_bases(
         The quality table.
     """
     settings, windows = settings or BaseAttributionSettings(), windows or PredictSettings()
-    if (variants is None) == (genes is None):
+    if variants is None and genes is None:
+        raise CisweaveError("give variants (--variants) or genes (--gene, --gene-list) to explain")
+    if variants is not None and genes is not None:
         raise CisweaveError("give either variants or genes, not both: all windows of a store have one length")
-    store, chromatin_model, expression_model, shifts = open_models(profiles, chromatin, model, windows, device)
-    names = usable_names(expression_model.spec.outputs, model)
-    network, head = cast("Beluga", chromatin_model.module), ExpressionHead(expression_model, store)
+    opened = open_inputs(fasta, profiles, chromatin, model, device)
+    names = usable_names(opened.expression.spec.outputs, model)
+    network, head = cast("Beluga", opened.chromatin.module), ExpressionHead(opened.expression, opened.store)
     rejected = pd.DataFrame()
+    results = BaseTables(names, opened.store.settings.bin_size, settings)
     with Genome(fasta) as genome:
         if variants is not None:
+            shifts = attributed_shifts(windows, opened.window)
             wanted = [names[output] for output in chosen_outputs(settings.contexts, names)]
             table, rejected = choose_variants(
-                variants, store, network.window, shifts, wanted, settings.top_variants, STAGE
+                variants, genome, opened.store, opened.window, shifts, wanted, settings.top_variants, STAGE
             )
             places: Iterator[Place] = variant_places(table, genome, network, head, shifts)
         else:
-            places = gene_places(gene_rows(genes or [], store), genome, network, head, settings.reach)
-        results = BaseTables(names, store.settings.bin_size, settings)
+            places = gene_places(gene_rows(genes or [], opened.store), genome, network, head, settings.reach)
         with new_attributions(out) as writer, float32_arithmetic(tf32=False):
             for place in places:
                 results.add(explain(place, settings, names, head.device), writer)
             quality = results.quality()
             report_quality(quality, settings)
-        write_tsv(results.locus_table(), tsv)
-        write_tsv(quality, qc, float_format="%.6g")
-        if bigwig is not None:
-            results.write_bigwigs(Path(bigwig), genome.contigs)
+        write_tsv(results.locus_table(), loci)
+        write_tsv(quality, qc, float_format="%.9g")
+        if bigwig_folder is not None:
+            results.write_bigwigs(Path(bigwig_folder), genome.contigs)
     write_ledger([rejected], rejects)
-    inputs = [fasta, profiles, Path(chromatin) / WEIGHTS, Path(model) / WEIGHTS]
     write_receipt(
         out,
         settings={"attribute": settings.model_dump(mode="json"), "windows": windows.model_dump(mode="json")},
-        inputs=inputs if variants is None else [variants, *inputs],
+        inputs=[*([] if variants is None else [variants]), *opened.files],
         seed=settings.seed,
         device=str(head.device),
         dtype="float32 (chromatin), float64 (expression)",

@@ -22,7 +22,7 @@ from cisweave.seal.interpret.surrogates import SPARE
 from cisweave.seal.spatial import basis_weights
 
 if TYPE_CHECKING:
-    from cisweave.config import InterpretSettings
+    from cisweave.config import InterpretSettings, TrackMethod
     from cisweave.models.expression import ExpressionNetwork
     from cisweave.seal.engine import AllelePredictions
     from cisweave.seal.head import ExpressionHead, Places
@@ -63,8 +63,8 @@ class TrackModel(torch.nn.Module):
 class CaptumAttribution:
     """Attributes batches of variants by one of Captum's methods."""
 
-    def __init__(self, settings: InterpretSettings, head: ExpressionHead, outputs: list[int]):
-        self.settings, self.head, self.outputs = settings, head, outputs
+    def __init__(self, method: TrackMethod, settings: InterpretSettings, head: ExpressionHead, outputs: list[int]):
+        self.method, self.settings, self.head, self.outputs = method, settings, head, outputs
         self.model = TrackModel(head.network).eval()
 
     def attribute(self, predictions: AllelePredictions, places: Places) -> torch.Tensor:
@@ -85,10 +85,10 @@ class CaptumAttribution:
         self, alternative: torch.Tensor, reference: torch.Tensor, rest: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
         """Attributions (variants, contexts, tracks) in one window."""
-        rows = [slice(None)] if self.settings.method in TOGETHER else [slice(n, n + 1) for n in range(len(alternative))]
+        rows = [slice(None)] if self.method in TOGETHER else [slice(n, n + 1) for n in range(len(alternative))]
         by_context = []
         for output in self.outputs:
-            with seeded(derive_seed(self.settings.seed, self.settings.method)):
+            with seeded(derive_seed(self.settings.seed, self.method)):
                 found = [
                     self._attribute(alternative[row], reference[row], tuple(part[row] for part in rest), output)
                     for row in rows
@@ -103,22 +103,22 @@ class CaptumAttribution:
         from captum import attr
         from captum._utils.models.linear_model import SkLearnLinearRegression
 
-        settings = self.settings
+        method, settings = self.method, self.settings
         common: dict[str, Any] = {"target": output, "additional_forward_args": rest}
-        if settings.method == "saliency":
+        if method == "saliency":
             gradient: torch.Tensor = attr.Saliency(self.model).attribute(alternative, abs=False, **common)
             return gradient * (alternative - reference) if settings.times_change else gradient
         common |= {"inputs": alternative, "baselines": reference}
         coalitions = {"n_samples": settings.samples or 2 * alternative.shape[1] + SPARE,
                       "perturbations_per_eval": AT_ONCE}  # fmt: skip
         found: torch.Tensor
-        if settings.method == "deeplift":
+        if method == "deeplift":
             found = attr.DeepLift(self.model).attribute(**common)
-        elif settings.method == "integratedGradients":
+        elif method == "integratedGradients":
             found = attr.IntegratedGradients(self.model).attribute(n_steps=settings.steps or STEPS, **common)
-        elif settings.method == "gradientShap":
+        elif method == "gradientShap":
             found = attr.GradientShap(self.model).attribute(n_samples=settings.samples or DRAWS, **common)
-        elif settings.method == "kernelShap":
+        elif method == "kernelShap":
             found = attr.KernelShap(self.model).attribute(**common, **coalitions)
         else:
             # Captum's default, a lasso, would set effects of this size to zero.

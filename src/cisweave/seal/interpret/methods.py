@@ -19,7 +19,7 @@ import torch
 from cisweave.core.seeds import generator
 
 if TYPE_CHECKING:
-    from cisweave.config import InterpretSettings
+    from cisweave.config import InterpretSettings, TrackMethod
     from cisweave.seal.interpret.game import WindowGame
 
 Slopes = Callable[["WindowGame"], torch.Tensor]
@@ -74,14 +74,14 @@ def along_path(
     return TrackAttribution(total, total.new_zeros(len(head)))
 
 
-def path_slopes(settings: InterpretSettings) -> Slopes:
+def path_slopes(method: TrackMethod, settings: InterpretSettings) -> Slopes:
     """The slopes of a method by its name."""
-    if settings.method == "saliency":
+    if method == "saliency":
         return slope_at_end
-    if settings.method == "gradientShap":
+    if method == "gradientShap":
         places = generator(settings.seed, "gradientShap").uniform(size=settings.samples or DRAWS)
         return mean_slope(places, np.full(len(places), 1 / len(places)))
-    if settings.method == "integratedGradients" and settings.steps is not None:
+    if method == "integratedGradients" and settings.steps is not None:
         nodes, weights = np.polynomial.legendre.leggauss(settings.steps)
         return mean_slope((nodes + 1) / 2, weights / 2)
     return rescale

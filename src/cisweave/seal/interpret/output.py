@@ -69,8 +69,8 @@ class TrackTables:
     ----------
     out
         Parquet, a row per variant and context: the variant, :data:`FIGURES`, a float32 column per track.
-    tsv
-        :data:`TSV_COLUMNS`, the ``top`` strongest tracks of each variant and context.
+    strongest
+        TSV, :data:`TSV_COLUMNS`, the ``top`` strongest tracks of each variant and context.
     upstream
         Seal's array, float32 (variants, tracks) of one context, with the number of that context; or nothing.
     """
@@ -78,7 +78,7 @@ class TrackTables:
     def __init__(
         self,
         out: str | Path,
-        tsv: str | Path,
+        strongest: str | Path,
         contexts: Sequence[str],
         tracks: Sequence[str],
         top: int,
@@ -89,7 +89,7 @@ class TrackTables:
         self.columns = [*variants.columns, *FIGURES]
         self.track_columns = unique_names(tracks, self.columns)
         self.example, self.count = variants, len(variants)
-        self.paths, self.upstream = (Path(out), Path(tsv)), upstream
+        self.paths, self.upstream = (Path(out), Path(strongest)), upstream
         self.done = 0
         self._files = ExitStack()
 

@@ -25,7 +25,7 @@ from cisweave.core.seeds import generator
 from cisweave.seal.interpret.methods import TrackAttribution, along_path, rescale
 
 if TYPE_CHECKING:
-    from cisweave.config import InterpretSettings
+    from cisweave.config import InterpretSettings, TrackMethod
     from cisweave.seal.interpret.game import WindowGame
 
 SPARE = 2048
@@ -131,12 +131,12 @@ def least_squares(design: Floats, weights: Floats) -> Floats:
 class Surrogate:
     """KernelSHAP or LIME of many variants, with the same coalitions for all."""
 
-    def __init__(self, settings: InterpretSettings, tracks: int, device: torch.device):
+    def __init__(self, method: TrackMethod, settings: InterpretSettings, tracks: int, device: torch.device):
         self.settings, self.tracks = settings, tracks
         self.grouped = settings.players is not None and settings.players < tracks
         players = (settings.players or 0) + 1 if self.grouped else tracks
         samples = settings.samples or 2 * players + SPARE
-        build = shapley_coalitions if settings.method == "kernelShap" else lime_coalitions
+        build = shapley_coalitions if method == "kernelShap" else lime_coalitions
         coalitions = build(players, samples, settings.seed)
         self.coalitions = Coalitions(coalitions.members.to(device), coalitions.solver.to(device), coalitions.balanced)
 

@@ -14,14 +14,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cisweave.config import EngineSettings, InterpretSettings, PredictSettings
-from cisweave.core.devices import DeviceName, resolve_device
+from cisweave.config import EngineSettings, InterpretSettings, PredictSettings, TrackMethod
+from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
-from cisweave.models.folders import WEIGHTS, LoadedModel, load_model
-from cisweave.models.profiles import ProfileStore, read_profiles
-from cisweave.seal.engine import AllelePredictions, make_engine
+from cisweave.models.folders import LoadedModel
+from cisweave.models.profiles import ProfileStore
+from cisweave.seal.engine import AllelePredictions, ChromatinEngine, make_engine
 from cisweave.seal.head import ExpressionHead, Places, places_of
+from cisweave.seal.inputs import open_inputs
 from cisweave.seal.interpret.game import Games
 from cisweave.seal.interpret.library import CaptumAttribution
 from cisweave.seal.interpret.methods import TrackAttribution, along_path, path_slopes
@@ -50,12 +51,12 @@ class TrackExplainer:
         Expression model.
     store
         TSS profiles of the genes.
-    settings
-        Method and contexts.
+    method, settings
+        The method, how it works and for which contexts.
     """
 
-    def __init__(self, model: LoadedModel, store: ProfileStore, settings: InterpretSettings):
-        self.settings = settings
+    def __init__(self, model: LoadedModel, store: ProfileStore, method: TrackMethod, settings: InterpretSettings):
+        self.method, self.settings = method, settings
         self.outputs = chosen_outputs(settings.contexts, model.spec.outputs)
         self.contexts = [model.spec.outputs[output] for output in self.outputs]
         self.head = ExpressionHead(model, store)
@@ -68,7 +69,7 @@ class TrackExplainer:
         found = self._explain(predictions, places)
         tracks = stacked([one.tracks for one in found])
         total = stacked([one.total for one in found])
-        if self.settings.method == "saliency" and not self.settings.times_change:
+        if self.method == "saliency" and not self.settings.times_change:
             total[:] = np.nan
         return Attributed(
             batch,
@@ -80,19 +81,19 @@ class TrackExplainer:
 
     def _natively(self, tracks: int) -> Explain:
         """All contexts in one pass."""
-        games, settings = Games(self.head, self.outputs), self.settings
-        if settings.method in SURROGATES:
-            surrogate = Surrogate(settings, tracks, games.device)
+        games, method, settings = Games(self.head, self.outputs), self.method, self.settings
+        if method in SURROGATES:
+            surrogate = Surrogate(method, settings, tracks, games.device)
             return lambda *alleles: [surrogate.attribute(variant, games.head) for variant in games.of_batch(*alleles)]
-        slopes = path_slopes(settings)
-        times_change = settings.method != "saliency" or settings.times_change
+        slopes = path_slopes(method, settings)
+        times_change = method != "saliency" or settings.times_change
         return lambda *alleles: [
             along_path(variant, games.head, slopes, times_change) for variant in games.of_batch(*alleles)
         ]
 
     def _by_captum(self) -> Explain:
         """One context after the other."""
-        captum = CaptumAttribution(self.settings, self.head, self.outputs)
+        captum = CaptumAttribution(self.method, self.settings, self.head, self.outputs)
         return lambda *alleles: [
             TrackAttribution(variant, variant.new_zeros(len(variant))) for variant in captum.attribute(*alleles)
         ]
@@ -110,13 +111,16 @@ def interpret_variants(
     profiles: str | Path,
     chromatin: str | Path,
     model: str | Path,
+    *,
     out: str | Path,
-    tsv: str | Path,
+    strongest: str | Path,
     rejects: str | Path,
+    method: TrackMethod = "deeplift",
+    outcome_id: int = 0,
+    compat_prefix: str | Path | None = None,
     settings: InterpretSettings | None = None,
     windows: PredictSettings | None = None,
     engine: EngineSettings | None = None,
-    compat_prefix: str | Path | None = None,
     device: DeviceName = "auto",
 ) -> None:
     """Attribute the scores of variants to chromatin tracks, in all contexts in one pass.
@@ -135,15 +139,15 @@ def interpret_variants(
     out
         Parquet, a row per variant and context: variant, score, attribution_sum, delta, other_tracks, and a column per
         track.
-    tsv
-        The strongest tracks of each variant and context.
+    strongest
+        TSV: the strongest tracks of each variant and context.
     rejects
         Ledger of the variants that cannot be scored.
-    windows
-        The shifts of the windows.
-    compat_prefix
+    compat_prefix, outcome_id
         Write ``<prefix>_<method>_attribution_score_outcome_<id>.npy`` as well: Seal's array, float32 (variants,
-        tracks), of the context ``settings.outcome_id``, rows in the order of Seal's table of scores.
+        tracks), of the context with that number (from 0), rows in the order of Seal's table of scores.
+    settings, windows
+        How the method works; the shifts of the windows.
 
     Raises
     ------
@@ -153,92 +157,96 @@ def interpret_variants(
     """
     settings, windows = settings or InterpretSettings(), windows or PredictSettings()
     engine = engine or EngineSettings()
-    store, chromatin_model, expression_model, shifts = open_models(profiles, chromatin, model, windows, device)
-    explainer = TrackExplainer(expression_model, store, settings)
-    upstream = upstream_array(compat_prefix, settings, expression_model.spec.outputs, explainer.contexts)
-    window = int(chromatin_model.spec.hyperparameters["window"])
-    table, rejected = choose_variants(variants, store, window, shifts, explainer.contexts, settings.top_variants, STAGE)
-    alleles = make_engine(chromatin_model, engine)
-    worst = 0.0
-    tables = TrackTables(
-        out, tsv, explainer.contexts, chromatin_model.spec.outputs, settings.top_tracks, table, upstream
-    )
-    with Genome(fasta) as genome, tables:
-        for start in range(0, len(table), engine.batch_size):
-            batch = table.iloc[start : start + engine.batch_size]
-            predictions = alleles.predict(batch, genome, shifts)
-            places = places_of(batch, store, shifts, genome)
-            for first in range(0, len(batch), settings.batch_size):
-                rows = slice(first, first + settings.batch_size)
-                some = AllelePredictions(predictions.reference[rows], predictions.alternative[rows])
-                found = explainer.attribute(batch.iloc[rows], some, places.part(rows))
-                worst = max(worst, check_sums(found, settings))
-                tables.write(found)
-            logger.info("%d of %d variants", start + len(batch), len(table))
+    opened = open_inputs(fasta, profiles, chromatin, model, device)
+    shifts = attributed_shifts(windows, opened.window)
+    explainer = TrackExplainer(opened.expression, opened.store, method, settings)
+    array = None
+    if compat_prefix is not None:
+        number = attributed_context(outcome_id, opened.expression.spec.outputs, explainer.contexts)
+        array = upstream_path(compat_prefix, method, outcome_id), number
+    alleles = make_engine(opened.chromatin, engine)
+    with Genome(fasta) as genome:
+        table, rejected = choose_variants(
+            variants, genome, opened.store, opened.window, shifts, explainer.contexts, settings.top_variants, STAGE
+        )
+        tables = TrackTables(
+            out, strongest, explainer.contexts, opened.chromatin.spec.outputs, settings.top_tracks, table, array
+        )
+        with tables:
+            worst = attribute_table(table, genome, alleles, shifts, explainer, engine.batch_size, tables)
     write_ledger([rejected], rejects)
-    for result in (out, tsv, *([upstream[0]] if upstream else [])):
+    for result in (out, strongest, *([array[0]] if array else [])):
         write_receipt(
             result,
-            settings={"interpret": settings.model_dump(mode="json"), "windows": windows.model_dump(mode="json")},
-            inputs=[variants, fasta, profiles, Path(chromatin) / WEIGHTS, Path(model) / WEIGHTS],
+            settings={
+                "method": method,
+                "interpret": settings.model_dump(mode="json"),
+                "windows": windows.model_dump(mode="json"),
+                "engine": engine.model_dump(mode="json"),
+            },
+            inputs=[variants, *opened.files],
             seed=settings.seed,
-            device=str(expression_model.device),
-            dtype="float32 (chromatin), float64 (attribution)",
+            device=str(opened.expression.device),
+            dtype="as engine.precision (chromatin), float64 (attribution)",
             notes={"max_abs_delta": worst},
         )
 
 
-def open_models(
-    profiles: str | Path, chromatin: str | Path, model: str | Path, windows: PredictSettings, device: DeviceName
-) -> tuple[ProfileStore, LoadedModel, LoadedModel, list[int]]:
-    """Store, chromatin model, expression model and shifts, after a check that they belong together."""
-    torch_device = resolve_device(device)
-    store = read_profiles(profiles)
-    chromatin_model = load_model(chromatin, torch_device, "beluga")
-    expression_model = load_model(model, torch_device, "expression")
-    store.check_model(chromatin)
-    wanted = 2 * len(store.settings.decay) * len(store.tracks)
-    if int(expression_model.spec.hyperparameters["features"]) != wanted:
-        raise CisweaveError(
-            f"the expression model reads {expression_model.spec.hyperparameters['features']} features, these TSS "
-            f"profiles give {wanted}; take the profiles it was trained with",
-            path=model,
-        )
+def attribute_table(
+    table: pd.DataFrame,
+    genome: Genome,
+    alleles: ChromatinEngine,
+    shifts: list[int],
+    explainer: TrackExplainer,
+    at_a_time: int,
+    tables: TrackTables,
+) -> float:
+    """Attribute variants batch by batch into tables; the largest |sum of attributions - score|."""
+    worst, store, settings = 0.0, explainer.head.store, explainer.settings
+    for start in range(0, len(table), at_a_time):
+        batch = table.iloc[start : start + at_a_time]
+        predictions = alleles.predict(batch, genome, shifts)
+        places = places_of(batch, store, shifts, genome)
+        for first in range(0, len(batch), settings.batch_size):
+            rows = slice(first, first + settings.batch_size)
+            some = AllelePredictions(predictions.reference[rows], predictions.alternative[rows])
+            found = explainer.attribute(batch.iloc[rows], some, places.part(rows))
+            worst = max(worst, check_sums(found, explainer.method, settings))
+            tables.write(found)
+        logger.info("%d of %d variants", start + len(batch), len(table))
+    return worst
+
+
+def attributed_shifts(windows: PredictSettings, window: int) -> list[int]:
+    """The shifts that the score is a sum over; a score without shifts is an error."""
     if windows.mode != "seal":
         raise CisweaveError("attribution explains the sum over shifted windows; set seal.predict.mode to seal")
-    shifts = window_shifts(windows, int(chromatin_model.spec.hyperparameters["window"]))
-    return store, chromatin_model, expression_model, shifts
+    return window_shifts(windows, window)
 
 
-def upstream_array(
-    prefix: str | Path | None, settings: InterpretSettings, outputs: list[str], contexts: list[str]
-) -> tuple[Path, int] | None:
-    """Path of Seal's array and the number of its context among those that are attributed; None without a prefix."""
-    if prefix is None:
-        return None
-    if settings.outcome_id >= len(outputs):
-        raise CisweaveError(f"outcome_id is {settings.outcome_id}, the model has {len(outputs)} contexts, from 0")
-    context = outputs[settings.outcome_id]
+def attributed_context(outcome_id: int, outputs: list[str], contexts: list[str]) -> int:
+    """Which of the attributed contexts a number among the model's stands for."""
+    if outcome_id >= len(outputs):
+        raise CisweaveError(f"outcome_id is {outcome_id}, the model has {len(outputs)} contexts, from 0")
+    context = outputs[outcome_id]
     if context not in contexts:
-        raise CisweaveError(f"outcome_id {settings.outcome_id} is {context}; name it among the contexts, or none")
-    return upstream_path(prefix, settings.method, settings.outcome_id), contexts.index(context)
+        raise CisweaveError(f"outcome_id {outcome_id} is {context}; name it among the contexts, or none")
+    return contexts.index(context)
 
 
-def is_exact(settings: InterpretSettings) -> bool:
+def is_exact(method: TrackMethod, settings: InterpretSettings) -> bool:
     """Whether the attributions of this method must add up to the score."""
     if settings.backend == "captum":
-        return settings.method == "deeplift"
-    return settings.method in ("deeplift", "kernelShap") or (
-        settings.method == "integratedGradients" and settings.steps is None
-    )
+        return method == "deeplift"
+    return method in ("deeplift", "kernelShap") or (method == "integratedGradients" and settings.steps is None)
 
 
-def check_sums(found: Attributed, settings: InterpretSettings) -> float:
+def check_sums(found: Attributed, method: TrackMethod, settings: InterpretSettings) -> float:
     """Largest |sum - score| of a batch; above the limit it is reported, or an error, where the method is exact."""
     if not found.delta.size or not np.isfinite(found.delta).any():
         return 0.0
     worst = float(np.nanmax(np.abs(found.delta)))
-    if is_exact(settings) and not worst <= settings.max_delta:
+    if is_exact(method, settings) and not worst <= settings.max_delta:
         variant, context = np.unravel_index(np.nanargmax(np.abs(found.delta)), found.delta.shape)
         row = found.variants.iloc[int(variant)]
         message = (

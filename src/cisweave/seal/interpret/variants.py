@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.core.errors import CisweaveError
-from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS, read_variant_table
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.models.profiles import ProfileStore
-from cisweave.seal.predict import rejection_reasons
-from cisweave.tables.ledger import KEY, ledger_rows
+from cisweave.seal.assigned import read_assigned
+from cisweave.seal.predict import check_assembly, check_genes, rejection_reasons, unscored_alleles
+from cisweave.sequence.genome import Genome
 
 
 def choose_variants(
     path: str | Path,
+    genome: Genome,
     store: ProfileStore,
     window: int,
     shifts: list[int],
@@ -30,39 +32,47 @@ def choose_variants(
     Parameters
     ----------
     path
-        Variant table with genes (Parquet), or a table of effects, which has a column per context as well.
+        Variant table with genes (Parquet or TSV), or a table of effects, which has a column per context as well.
     top
         Only so many variants (pairs of allele and gene), by the largest absolute value over the columns of
         ``contexts``; None for all.
     stage
         Name of the step in the ledger.
     """
-    table = read_variant_table(path, GENE_COLUMNS).sort_values(KEY, kind="stable", ignore_index=True)
-    reasons = rejection_reasons(table, store, window, shifts)
-    kept, left_out = table[reasons == ""], table[reasons != ""].drop_duplicates(KEY)
-    elsewhere = pd.MultiIndex.from_frame(left_out[KEY]).isin(pd.MultiIndex.from_frame(kept[KEY]))
-    left_out = left_out[~elsewhere]
-    rejected = ledger_rows(left_out, stage, reasons[left_out.index])
+    table, others = read_assigned(path)
+    check_genes(table, store, path)
+    check_assembly(table, genome)
+    reasons = rejection_reasons(table, genome, store, window, shifts)
+    kept, rejected = table[reasons == ""], unscored_alleles(table, reasons, stage)
     if top is not None:
-        kept = kept.iloc[strongest_rows(kept, contexts, top, path)]
-    return kept[[*VARIANT_COLUMNS, *GENE_COLUMNS]].reset_index(drop=True), rejected
+        kept = kept.iloc[strongest_rows(others[reasons == ""], contexts, top, path)]
+    return kept.reset_index(drop=True), rejected
 
 
-def strongest_rows(table: pd.DataFrame, contexts: Sequence[str], top: int, path: str | Path) -> NDArray[np.int64]:
+def strongest_rows(effects: pd.DataFrame, contexts: Sequence[str], top: int, path: str | Path) -> NDArray[np.int64]:
     """Numbers (top,) of the rows with the largest absolute effect in any of the contexts, in table order."""
-    found = [context for context in contexts if context in table]
+    found = [context for context in contexts if context in effects]
+    if not found and len(effects.columns):
+        raise CisweaveError(
+            f"top_variants needs effects in {shorten(', '.join(contexts))}, and the table has the columns "
+            f"{shorten(', '.join(map(str, effects)))}; give what seal predict wrote with this very model",
+            path=path,
+        )
     if not found:
         raise CisweaveError(
             "top_variants needs the effects: give the table that seal predict wrote (--out), not the variants alone",
             path=path,
         )
-    strength = np.nan_to_num(np.abs(table[found].to_numpy(dtype=np.float64))).max(axis=1)
+    strength = np.nan_to_num(np.abs(effects[found].to_numpy(dtype=np.float64))).max(axis=1)
     rows: NDArray[np.int64] = np.sort(np.argsort(-strength, kind="stable")[:top])
     return rows
 
 
 def chosen_outputs(wanted: Sequence[str], outputs: Sequence[str]) -> list[int]:
     """Numbers of the contexts that are wanted, all where none is named; a stranger is an error."""
+    twice = [context for context, times in Counter(wanted).items() if times > 1]
+    if twice:
+        raise CisweaveError(f"context {twice[0]} is asked for twice")
     strangers = [context for context in wanted if context not in outputs]
     if strangers:
         raise CisweaveError(

@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, read_json
 from cisweave.core.logs import get_logger
-from cisweave.models.folders import HISTORY, METRICS, LoadedModel, ModelSpec, load_model, save_model
+from cisweave.models.folders import HISTORY, METRICS, SPEC, WEIGHTS, LoadedModel, ModelSpec, load_model, save_model
 from cisweave.seal.original.beluga import no_history
 from cisweave.seal.original.records import (
     LOSSES,
@@ -30,20 +30,21 @@ from cisweave.seal.original.records import (
 )
 from cisweave.seal.original.summary import ModelSummary, read_model_summary, write_model_summary
 from cisweave.seal.original.torch_files import read_torch, require_tensors, source_of, state_dict, write_torch
+from cisweave.seal.performance import number_of
 from cisweave.tables.receipts import write_receipt
 
 if TYPE_CHECKING:
     import torch
 
+    from cisweave.config import PhaseName
     from cisweave.models.expression import ExpressionNetwork
 
 logger = get_logger(__name__)
 
-Phase = Literal["general", "specific"]
-
 DIMENSIONS = {"layers.0.weight": 2, "layers.0.bias": 1, "layers.2.weight": 2, "layers.2.bias": 1}
 """Names of the weights, which are ours too, and their numbers of dimensions."""
-FILE_OF_PHASE: dict[Phase, str] = {"general": "pt", "specific": "ft"}
+FILE_OF_PHASE: dict[PhaseName, str] = {"pretrain": "pt", "finetune": "ft"}
+"""How Seal's files call the phases."""
 TEST_CHROMOSOMES = ["chr8", "chr9"]
 EXCLUDED_CHROMOSOMES = ["chrX", "chrY"]
 PSEUDOCOUNT_RULE = "10^(floor(log10(least positive value)) + 1) per context, over all genes"
@@ -92,7 +93,7 @@ def import_expression(
     summary: str | Path,
     model: str | Path,
     weights: str | Path | None = None,
-    phase: Phase | None = None,
+    phase: PhaseName | None = None,
     losses: str | Path | None = None,
     performance: str | Path | None = None,
 ) -> dict[str, Any]:
@@ -105,16 +106,16 @@ def import_expression(
     model
         Model folder to write.
     weights
-        ``…_pt_model.pt`` (general) or ``…_ft_model.pt`` (specific); None: the file that the summary names, beside it.
+        ``…_pt_model.pt`` (pretrain) or ``…_ft_model.pt`` (finetune); None: the file that the summary names, beside it.
     phase
-        Which of the two networks; None: told by the name of ``weights``, else specific.
+        Which of the two networks; None: told by the name of ``weights``, else finetune.
     losses, performance
         The loss and performance tables of that phase, where they are there: history and scores per context.
 
     Returns
     -------
     dict
-        The metrics of ``metrics.json``: the published medians under ``test``.
+        The metrics of ``metrics.json``: the phase, and the published medians under ``test``.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def import_expression(
     phase = phase or phase_of(weights)
     weights = existing(weights if weights is not None else beside(summary, told, phase))
     checkpoint = read_checkpoint(weights)
-    contexts = told.general_contexts if phase == "general" else told.specific_contexts
+    contexts = contexts_of(told, phase)
     require_widths(checkpoint, told.hidden, contexts, phase, weights)
     metrics = published_scores(told, phase, read_performance(performance) if performance else None, performance)
     history = no_history() if losses is None else read_losses(losses)
@@ -149,7 +150,7 @@ def import_expression(
     save_model(model, network_of(checkpoint), spec, {"epochs": len(history), **metrics}, history)
     tables = [path for path in (losses, performance) if path is not None]
     write_receipt(
-        Path(model) / "model.yaml",
+        Path(model) / SPEC,
         settings={"phase": phase},
         inputs=[weights, summary, *tables],
         dtype="float32",
@@ -161,19 +162,24 @@ def import_expression(
     return metrics
 
 
-def phase_of(weights: str | Path | None) -> Phase:
-    """The phase a file is named after; specific where it does not tell."""
-    return "general" if weights is not None and re.search(r"_pt(_model)?\.pt$", Path(weights).name) else "specific"
+def phase_of(weights: str | Path | None) -> PhaseName:
+    """The phase a file is named after; finetune where it does not tell."""
+    return "pretrain" if weights is not None and re.search(r"_pt(_model)?\.pt$", Path(weights).name) else "finetune"
 
 
-def beside(summary: str | Path, told: ModelSummary, phase: Phase) -> Path:
+def contexts_of(told: ModelSummary, phase: PhaseName) -> list[str]:
+    """The contexts that a phase learned."""
+    return told.general_contexts if phase == "pretrain" else told.specific_contexts
+
+
+def beside(summary: str | Path, told: ModelSummary, phase: PhaseName) -> Path:
     """Where the file that a summary names is looked for: in the folder of the summary, whatever folders it names."""
-    named = told.pretrained if phase == "general" else told.finetuned
+    named = told.pretrained if phase == "pretrain" else told.finetuned
     return Path(summary).parent / Path(named).name
 
 
 def require_widths(
-    checkpoint: Checkpoint, hidden: int, contexts: Sequence[str], phase: Phase, path: str | Path
+    checkpoint: Checkpoint, hidden: int, contexts: Sequence[str], phase: PhaseName, path: str | Path
 ) -> None:
     """Raise unless the weights are of the network that the summary speaks of."""
     if (checkpoint.hidden, checkpoint.contexts) != (hidden, len(contexts)):
@@ -185,15 +191,15 @@ def require_widths(
 
 
 def published_scores(
-    told: ModelSummary, phase: Phase, scores: pd.DataFrame | None, path: str | Path | None
+    told: ModelSummary, phase: PhaseName, scores: pd.DataFrame | None, path: str | Path | None
 ) -> dict[str, Any]:
     """The published scores on the test genes as our metrics have them; None where unknown."""
-    general = phase == "general"
-    contexts = told.general_contexts if general else told.specific_contexts
-    if scores is not None and scores.context.tolist() != contexts:
+    general = phase == "pretrain"
+    if scores is not None and scores.context.tolist() != contexts_of(told, phase):
         raise CisweaveError("the contexts of this table are not those of the summary", path=path)
     rows: Sequence[Mapping[Any, Any]] = [] if scores is None else scores.to_dict("records")
     return {
+        "phase": phase,
         "test": {
             "genes": None,
             "spearman_median": known(told.pretrain_spearman if general else told.finetune_spearman),
@@ -201,7 +207,7 @@ def published_scores(
             "per_context": {
                 row["context"]: {"spearman": known(row["spearman"]), "mse": known(row["mse"])} for row in rows
             },
-        }
+        },
     }
 
 
@@ -236,6 +242,17 @@ def write_checkpoint(network: ExpressionNetwork, out: str | Path, optimiser: Map
     write_torch({"model_state_dict": weights, "optimizer_state_dict": dict(optimiser)}, out)
 
 
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What Seal's model summary and its table of validation losses say of one network; NaN where unknown."""
+
+    contexts: list[str]
+    hidden: int
+    valid_mse: float
+    test_mse: float
+    test_spearman: float
+
+
 def export_expression(pretrained: str | Path, model: str | Path, prefix: str | Path) -> list[Path]:
     """Write a pre-trained and a fine-tuned model as Seal's files, so that Seal predicts and trains with them.
 
@@ -253,45 +270,62 @@ def export_expression(pretrained: str | Path, model: str | Path, prefix: str | P
     list of Path
         The files written.
     """
-    folders: dict[Phase, LoadedModel] = {
-        "general": load_model(pretrained, architecture="expression"),
-        "specific": load_model(model, architecture="expression"),
+    folders: dict[PhaseName, LoadedModel] = {
+        "pretrain": load_model(pretrained, architecture="expression"),
+        "finetune": load_model(model, architecture="expression"),
     }
     require_same_shared_layer(folders)
-    metrics = {phase: read_json(loaded.folder / METRICS) for phase, loaded in folders.items()}
+    records: dict[PhaseName, PhaseRecord] = {}
     written: list[Path] = []
     for phase, loaded in folders.items():
-        path = checkpoint_path(prefix, phase)
-        write_checkpoint(cast("ExpressionNetwork", loaded.module), path)
-        written += [path, *write_tables(loaded, metrics[phase], f"{prefix}_seal_{FILE_OF_PHASE[phase]}")]
-    losses = [metrics[phase].get("valid", {}).get("mse") for phase in folders]
-    if None not in losses:
-        written.append(Path(f"{prefix}_seal_validation_perf.tsv"))
-        write_validation(losses[0], losses[1], written[-1])
-    summary = Path(f"{prefix}_seal_model_summary.txt")
-    write_model_summary(summary_of(folders, metrics, prefix), summary)
-    weights = [loaded.folder / "weights.safetensors" for loaded in folders.values()]
-    write_receipt(summary, inputs=weights, dtype="float32", notes={"files": [str(path) for path in written]})
-    return [*written, summary]
+        records[phase], files = export_phase(loaded, prefix, phase)
+        written += files
+    weights = [loaded.folder / WEIGHTS for loaded in folders.values()]
+    return [*written, *write_overview(records["pretrain"], records["finetune"], prefix, weights)]
 
 
-def checkpoint_path(prefix: str | Path, phase: Phase) -> Path:
+def checkpoint_path(prefix: str | Path, phase: PhaseName) -> Path:
     """Seal's name of a checkpoint."""
     return Path(f"{prefix}_seal_{FILE_OF_PHASE[phase]}_model.pt")
 
 
-def require_same_shared_layer(folders: Mapping[Phase, LoadedModel]) -> None:
+def require_same_shared_layer(folders: Mapping[PhaseName, LoadedModel]) -> None:
     """Raise unless both networks have the same shared layer: Seal takes its width from the pre-trained one."""
-    general, specific = (cast("ExpressionNetwork", folders[phase].module).shared for phase in ("general", "specific"))
-    same = general.weight.shape == specific.weight.shape and all(
-        bool((first - second).abs().max() <= EQUAL)
-        for first, second in ((general.weight, specific.weight), (general.bias, specific.bias))
+    first, second = (cast("ExpressionNetwork", loaded.module).shared for loaded in folders.values())
+    same = first.weight.shape == second.weight.shape and all(
+        bool((one - other).abs().max() <= EQUAL)
+        for one, other in ((first.weight, second.weight), (first.bias, second.bias))
     )
     if not same:
         raise CisweaveError(
-            f"the shared layer is not that of {folders['general'].folder}; give the model this one was fine-tuned from",
-            path=folders["specific"].folder,
+            f"the shared layer is not that of {folders['pretrain'].folder}; give the model this one was fine-tuned "
+            "from",
+            path=folders["finetune"].folder,
         )
+
+
+def export_phase(
+    loaded: LoadedModel, prefix: str | Path, phase: PhaseName, optimiser: Mapping[str, Any] | None = None
+) -> tuple[PhaseRecord, list[Path]]:
+    """Write Seal's files of one network: its checkpoint and, where its folder holds them, losses and scores.
+
+    Returns
+    -------
+    PhaseRecord, list of Path
+        What the files of both phases say of it, and the files written.
+    """
+    metrics = read_json(loaded.folder / METRICS)
+    checkpoint = checkpoint_path(prefix, phase)
+    write_checkpoint(cast("ExpressionNetwork", loaded.module), checkpoint, optimiser)
+    test = metrics.get("test", {})
+    record = PhaseRecord(
+        contexts=loaded.spec.outputs,
+        hidden=int(loaded.spec.hyperparameters["hidden"]),
+        valid_mse=number_of(metrics.get("valid", {}).get("mse")),
+        test_mse=number_of(test.get("mse_median")),
+        test_spearman=number_of(test.get("spearman_median")),
+    )
+    return record, [checkpoint, *write_tables(loaded, metrics, str(checkpoint).removesuffix("_model.pt"))]
 
 
 def write_tables(loaded: LoadedModel, metrics: Mapping[str, Any], prefix: str) -> list[Path]:
@@ -309,24 +343,28 @@ def write_tables(loaded: LoadedModel, metrics: Mapping[str, Any], prefix: str) -
     return written
 
 
-def summary_of(
-    folders: Mapping[Phase, LoadedModel], metrics: Mapping[Phase, Mapping[str, Any]], prefix: str | Path
-) -> ModelSummary:
-    """The model summary of two model folders."""
-    scores = {phase: metrics[phase].get("test", {}) for phase in folders}
-
-    def median(phase: Phase, score: str) -> float:
-        value = scores[phase].get(f"{score}_median")
-        return float("nan") if value is None else float(value)
-
-    return ModelSummary(
-        pretrained=str(checkpoint_path(prefix, "general")),
-        hidden=int(folders["specific"].spec.hyperparameters["hidden"]),
-        general_contexts=folders["general"].spec.outputs,
-        pretrain_mse=median("general", "mse"),
-        pretrain_spearman=median("general", "spearman"),
-        finetuned=str(checkpoint_path(prefix, "specific")),
-        specific_contexts=folders["specific"].spec.outputs,
-        finetune_mse=median("specific", "mse"),
-        finetune_spearman=median("specific", "spearman"),
+def write_overview(
+    pretrain: PhaseRecord, finetune: PhaseRecord, prefix: str | Path, inputs: Sequence[str | Path]
+) -> list[Path]:
+    """Write Seal's files of both phases: validation losses, where both are known, and the model summary, the last."""
+    written = []
+    if math.isfinite(pretrain.valid_mse) and math.isfinite(finetune.valid_mse):
+        written.append(Path(f"{prefix}_seal_validation_perf.tsv"))
+        write_validation(pretrain.valid_mse, finetune.valid_mse, written[-1])
+    else:
+        logger.info("%s: no table of validation losses, which are not known of both models", prefix)
+    written.append(Path(f"{prefix}_seal_model_summary.txt"))
+    told = ModelSummary(
+        pretrained=str(checkpoint_path(prefix, "pretrain")),
+        hidden=finetune.hidden,
+        general_contexts=pretrain.contexts,
+        pretrain_mse=pretrain.test_mse,
+        pretrain_spearman=pretrain.test_spearman,
+        finetuned=str(checkpoint_path(prefix, "finetune")),
+        specific_contexts=finetune.contexts,
+        finetune_mse=finetune.test_mse,
+        finetune_spearman=finetune.test_spearman,
     )
+    write_model_summary(told, written[-1])
+    write_receipt(written[-1], inputs=inputs, dtype="float32", notes={"prefix": str(prefix)})
+    return written

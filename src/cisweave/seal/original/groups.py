@@ -6,24 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cisweave.core.errors import CisweaveError, shorten
-from cisweave.core.files import atomic_text
 from cisweave.genome.text import DIGITS, numbered_lines
 
 ABSENT = "NA"
 """What Seal's command line takes for "no file of groups"."""
-ALL = "all"
-"""The one group there is without a file."""
 
 
-def read_context_groups(path: str | Path | None, n_contexts: int, names: Sequence[str] = ()) -> dict[str, list[int]]:
+def read_context_groups(path: str | Path, n_contexts: int, names: Sequence[str] = ()) -> dict[str, list[int]]:
     """Read groups of contexts.
 
     Parameters
     ----------
     path
         Tab-separated text without a header: name of the group, then its contexts, separated by commas, as 1-based
-        numbers of the columns of the expression table (``gene_id`` not counted) or as their names. None or ``NA``: no
-        file, all contexts are one group.
+        numbers of the columns of the expression table (``gene_id`` not counted) or as their names.
     n_contexts
         Number of contexts.
     names
@@ -41,8 +37,6 @@ def read_context_groups(path: str | Path | None, n_contexts: int, names: Sequenc
         With the line, for a group without a name or contexts or that comes twice, and for a context that there is not
         or that is listed twice.
     """
-    if path is None or str(path) == ABSENT:
-        return {ALL: list(range(n_contexts))}
     known = {name: number for number, name in enumerate(names)}
     groups: dict[str, list[int]] = {}
     taken: dict[int, str] = {}
@@ -89,10 +83,3 @@ def take(group: str, members: Sequence[int], groups: dict[str, list[int]], taken
             raise ValueError(f"context {member + 1} is in group {shorten(taken[member])} already; keep it in one")
         taken[member] = group
     groups[group] = list(members)
-
-
-def write_context_groups(groups: Mapping[str, Sequence[int]], out: str | Path) -> None:
-    """Write groups (0-based contexts by group) in Seal's format: name, tab, 1-based numbers with commas."""
-    with atomic_text(out) as handle:
-        for group, members in groups.items():
-            handle.write(f"{group}\t{','.join(str(member + 1) for member in members)}\n")

@@ -107,13 +107,6 @@ def compare_grids(profiles: Floats, features: Floats, decay: Sequence[float], bi
     return match
 
 
-def matching_grid(
-    profiles: Floats, features: Floats, decay: Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.2), bin_size: int = 200
-) -> Grid:
-    """The grid on which stored features lie, ``centred`` or ``edge``; see :func:`compare_grids`."""
-    return compare_grids(profiles, features, decay, bin_size).grid
-
-
 # --- import -----------------------------------------------------------------------------------------------------------
 def import_profiles(
     folder: str | Path,

@@ -98,7 +98,7 @@ def state_dict(value: object, path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def require_tensors(weights: Mapping[str, torch.Tensor], names: Mapping[str, int], what: str, path: str | Path) -> None:
-    """Raise unless the weights are exactly these names with these numbers of dimensions, finite real numbers.
+    """Raise unless the weights are exactly these names with these numbers of dimensions, finite as 32-bit numbers.
 
     Parameters
     ----------
@@ -119,13 +119,18 @@ def require_tensors(weights: Mapping[str, torch.Tensor], names: Mapping[str, int
         )
     for name, dimensions in names.items():
         tensor = weights[name]
+        if tensor.layout != torch.strided or tensor.is_nested or tensor.device.type != "cpu":
+            raise CisweaveError(
+                f"{name} is no plain array of numbers ({tensor.layout}, {tensor.device}); save the weights as such",
+                path=path,
+            )
         if tensor.ndim != dimensions or not tensor.is_floating_point() or not tensor.numel():
             raise CisweaveError(
                 f"{name} is {tensor.dtype} of shape {tuple(tensor.shape)}; {what} has {dimensions} dimension(s) of "
                 "floating-point numbers there",
                 path=path,
             )
-        if not bool(torch.isfinite(tensor).all()):
+        if not bool(torch.isfinite(tensor.float()).all()):
             raise CisweaveError(f"{name} holds numbers that are not finite; get the file again", path=path)
 
 
