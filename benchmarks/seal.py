@@ -348,8 +348,16 @@ def memory_run(folder: Path, number: int) -> float:
     path = folder / f"variants-{number}.parquet"
     rows.to_parquet(path, index=False)
     fasta = next(name for name in ("genome.fa.gz", "genome.fa") if (folder / name).exists())
-    outputs = [folder / f"{number}-{name}" for name in ("effects.parquet", "chromatin.parquet", "rejects.tsv")]
-    predict(path, folder / fasta, folder / "profiles.h5", folder / "chromatin", folder / "model", *outputs)
+    predict(
+        variants=path,
+        fasta=folder / fasta,
+        profiles=folder / "profiles.h5",
+        chromatin=folder / "chromatin",
+        model=folder / "model",
+        out=folder / f"{number}-effects.parquet",
+        chromatin_effects=folder / f"{number}-chromatin.parquet",
+        rejects=folder / f"{number}-rejects.tsv",
+    )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
