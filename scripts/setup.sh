@@ -77,7 +77,10 @@ install() { # what it is for, then pip's arguments
     local what=$1
     shift
     say "installing $what"
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --retries 2 "$@" >>"$LOG" 2>&1 && return
+    # An index that answers only in part makes pip see a conflict where there is none: the second try decides.
+    for _ in 1 2; do
+        "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --retries 2 "$@" >>"$LOG" 2>&1 && return
+    done
     if grep -qi 'no space left\|disk quota' "$LOG"; then
         fail "the disk is full; free some space (about $NEEDED_GB_CPU GB are needed) and run the same command again"
     elif grep -qi 'NewConnectionError\|ConnectTimeout\|name resolution\|Network is unreachable\|ProxyError\|SSLError\|Could not fetch URL\|No matching distribution' "$LOG"; then

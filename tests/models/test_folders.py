@@ -3,9 +3,11 @@
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from cisweave.core.errors import CisweaveError
 from cisweave.models.beluga import Beluga
+from cisweave.models.expression import ExpressionNetwork
 from cisweave.models.folders import ModelSpec, load_model, save_model
 
 SHAPE = {"tracks": 2, "channels": [4, 4, 4, 4, 4, 4], "hidden": 5, "window": 320}
@@ -56,3 +58,15 @@ def test_truncated_weights(folder):
 def test_missing_folder(tmp_path):
     with pytest.raises(CisweaveError, match="does not exist"):
         load_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize("outputs", [["Liver"], ["Liver", "Liver"], "Liver", None, ["Liver", "Brain", "Lung"], [1, 2]])
+def test_outputs_are_as_many_names_as_the_network_has(tmp_path, outputs):
+    head = {"features": 3, "hidden": 2, "contexts": 2}
+    spec = ModelSpec("expression", head, ["Liver", "Brain"])
+    save_model(tmp_path, ExpressionNetwork(**head), spec, {}, pd.DataFrame({"epoch": [0]}))
+    load_model(tmp_path)
+    text = yaml.safe_load((tmp_path / "model.yaml").read_text())
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(text | {"outputs": outputs}))
+    with pytest.raises(CisweaveError, match="outputs must be"):
+        load_model(tmp_path)

@@ -26,6 +26,10 @@ ARCHITECTURES = {
 """Architectures a model folder may name, and where they are defined."""
 
 
+OUTPUT_COUNTS = {"beluga": "tracks", "expression": "contexts"}
+"""The hyper-parameter that counts the outputs, by architecture."""
+
+
 @dataclass
 class ModelSpec:
     """What ``model.yaml`` holds.
@@ -99,9 +103,10 @@ def read_spec(folder: str | Path) -> ModelSpec:
 
 def check_outputs(spec: ModelSpec, folder: Path) -> None:
     """Raise unless the outputs have a name each, as many as the network has."""
-    number = spec.hyperparameters.get({"beluga": "tracks", "expression": "contexts"}[spec.architecture])
-    named = isinstance(spec.outputs, list) and all(isinstance(name, str) for name in spec.outputs)
-    if not named or len(set(spec.outputs)) != len(spec.outputs) or len(spec.outputs) != number:
+    if not isinstance(spec.outputs, list) or not all(isinstance(name, str) for name in spec.outputs):
+        raise CisweaveError("outputs must be a list of names, one for each output", path=folder / SPEC)
+    number = spec.hyperparameters.get(OUTPUT_COUNTS.get(spec.architecture, ""), len(spec.outputs))
+    if len(set(spec.outputs)) != len(spec.outputs) or len(spec.outputs) != number:
         raise CisweaveError(f"outputs must be {number} different names, one for each output", path=folder / SPEC)
 
 
