@@ -58,6 +58,7 @@ class EffectsVcf(VcfSink):
         self._body.writelines(map(record_line, *columns))
 
     def _header(self) -> Iterator[str]:
+        """The lines of the header."""
         yield HEADER
         for contig in self.contigs:
             if CONTIG_NAME.fullmatch(contig):

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.files import existing
-from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS
 from cisweave.models.folders import HISTORY
 from cisweave.seal.performance import PERFORMANCE_COLUMNS
+from cisweave.seal.strongest import context_names
 from cisweave.tables.frames import read_table
 
 DISTANCE_COLUMNS = ["set", "from", "to", "alleles", "median", "upper"]
@@ -104,11 +104,8 @@ class EffectTable:
     """Effects read column by column, so that a table of millions of alleles needs little memory."""
 
     def __init__(self, path: Path):
-        from pyarrow.parquet import ParquetFile
-
         self.path = existing(path)
-        names = ParquetFile(self.path).schema_arrow.names
-        self.contexts = [name for name in names if name not in {**VARIANT_COLUMNS, **GENE_COLUMNS}]
+        self.contexts = context_names(self.path)
         self.distance = np.abs(self.column("dist_to_tss").astype(np.int64))
         self.strongest = np.zeros(len(self.distance), dtype=np.float32)
         self.leader = np.full(len(self.distance), -1)

@@ -285,6 +285,14 @@ def test_genes_of_both_strands(world, tmp_path):
     np.testing.assert_allclose(values[:800], store["projected"][2][:800], rtol=1e-6)
 
 
+def test_genes_need_no_shifts(world, tmp_path):
+    few = QUICK.model_copy(update={"reach": 100})
+    windows = PredictSettings(mode="haplotype", max_shift=1200)
+    assert run(world, tmp_path, genes=["G1"], settings=few, windows=windows).status.tolist() == ["ok"]
+    with pytest.raises(CisweaveError, match="set seal.predict.mode to seal"):
+        run(world, tmp_path, variants=world.files["variants"], settings=few, windows=windows)
+
+
 def test_the_same_run_writes_the_same_bytes(world, of_variants, tmp_path):
     folder, _ = of_variants
     run(world, tmp_path, variants=world.files["variants"])

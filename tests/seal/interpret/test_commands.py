@@ -67,6 +67,19 @@ def test_attribute_variants_and_genes(world, tmp_path):
     assert pd.read_csv(tmp_path / "qc.tsv", sep="\t").allele.tolist() == ["ref", "alt"]
 
 
+def test_the_shifts_by_an_option(world, tmp_path):
+    words = "interpret", "--variants", world.files["variants"]
+    for name, more in (("shifted", []), ("middle", ["--max-shift", 0])):
+        run(world, tmp_path / name, *words, *more)
+    receipt = json.loads((tmp_path / "middle/out.receipt.json").read_text())["identity"]
+    assert receipt["settings"]["windows"]["max_shift"] == 0
+    assert receipt["settings"]["windows"]["shift_step"] == 100
+    shifted, middle = (pd.read_parquet(tmp_path / name / "out").score for name in ("shifted", "middle"))
+    assert np.abs(shifted - middle).max() > 1e-4
+    with pytest.raises(CisweaveError, match=r"max_shift \(50\) must be a multiple of shift_step \(100\)"):
+        run(world, tmp_path, *words, "--max-shift", 50)
+
+
 def test_clear_errors(world, tmp_path):
     with pytest.raises(AssertionError, match="'magic' is not one of 'saliency'"):
         run(world, tmp_path, "interpret", "--variants", world.files["variants"], "--method", "magic")

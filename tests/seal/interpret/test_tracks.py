@@ -17,6 +17,7 @@ from cisweave.seal.interpret.surrogates import Surrogate, lime_coalitions, shapl
 from cisweave.seal.interpret.tracks import TrackExplainer, interpret_variants
 from cisweave.seal.predict import score_variants
 from cisweave.sequence import Genome
+from cisweave.tables.ledger import read_ledger
 from tests.seal.interpret.conftest import CONTEXTS, ENGINE, SHIFTS, WINDOWS
 
 METHODS = ["saliency", "integratedGradients", "deeplift", "kernelShap", "gradientShap", "lime"]
@@ -285,6 +286,31 @@ def test_strongest_variants_of_a_table_of_effects(world, tmp_path):
     assert table.record.unique().tolist() == [3, 4]
     with pytest.raises(CisweaveError, match="top_variants needs the effects"):
         run(world, tmp_path, settings=InterpretSettings(top_variants=2))
+    others = pd.concat([world.variants, effects.add_prefix("Other ")], axis=1)
+    others.to_parquet(tmp_path / "others.parquet")
+    with pytest.raises(CisweaveError, match="needs effects in .*Liver.* the table has the columns .*Other Liver"):
+        run(world, tmp_path, variants=tmp_path / "others.parquet", settings=InterpretSettings(top_variants=2))
+
+
+def test_tables_are_read_as_predict_reads_them(world, tmp_path):
+    bare = world.variants.assign(swapped=False)
+    bare.to_parquet(tmp_path / "whole.parquet")
+    bare.drop(columns=["swapped", "lift_strand", "tss"]).to_csv(tmp_path / "bare.tsv", sep="\t", index=False)
+    whole, _ = run(world, tmp_path, variants=tmp_path / "whole.parquet")
+    found, _ = run(world, tmp_path, variants=tmp_path / "bare.tsv")
+    pd.testing.assert_frame_equal(found, whole[found.columns])
+    assert {"lift_strand", "tss"}.isdisjoint(found.columns)
+    for change, message in (
+        ({"alt": "<DEL>"}, "record 1 has alt '<DEL>'"),
+        ({"gene_strand": "-"}, "the strand of gene G1 is - here and [+] in the TSS profiles"),
+    ):
+        bare.assign(**change).to_parquet(tmp_path / "wrong.parquet")
+        with pytest.raises(CisweaveError, match=message):
+            run(world, tmp_path, variants=tmp_path / "wrong.parquet")
+    off = bare.assign(pos=7000, dist_to_tss=7000 - bare.tss).head(1)
+    off.to_parquet(tmp_path / "off.parquet")
+    run(world, tmp_path, variants=tmp_path / "off.parquet")
+    assert read_ledger(tmp_path / "rejects.tsv").code.tolist() == ["out_of_contig"]
 
 
 def test_what_cannot_be_scored_is_in_the_ledger(world, tmp_path):

@@ -102,6 +102,7 @@ class WindowPredictor:
         }
 
     def _window(self, codes: Codes, number: int) -> Codes:
+        """The bases of one window of a region."""
         return codes[number * self.step : number * self.step + self.network.window]
 
     def _stretches(
