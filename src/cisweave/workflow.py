@@ -241,7 +241,9 @@ def open_run(config: Mapping[str, Any]) -> Run:
     )
     contexts |= imported_contexts(checked, contexts)
     check_imported_chromatin(checked)
-    return Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
+    run = Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
+    check_types(run)
+    return run
 
 
 def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list[str]]:
@@ -256,6 +258,15 @@ def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list
             path=config.seal.contexts,
         )
     return {name: read_spec(folder).outputs for name, folder in folders.items()}
+
+
+def check_types(run: Run) -> None:
+    """Raise if models are trained as the published Seal trains and nothing tells the types of genes."""
+    if run.learnt_sets and run.config.seal.model.compat and not run.typed_genes:
+        raise CisweaveError(
+            f'genome.tss: "{run.config.genome.tss}" does not tell the types of genes, which seal.model.compat: seal '
+            "needs; write ExPecto's CSV or a GTF"
+        )
 
 
 def check_imported_chromatin(config: Config) -> None:

@@ -320,3 +320,9 @@ def test_phased_genotypes_are_scored_whole(ready_made: Folder) -> None:
     ready_made.edit("own.yaml", "  contexts: null\n", "  contexts: null\n  phased: phased.vcf\n")
     done = ready_made.dry_run("--configfile", "own.yaml", demo=False)
     assert "--vcf phased.vcf" in done.job("seal_haplotype", context_set="tissue")["command"]
+
+
+def test_training_as_published_needs_types_of_genes(new_folder: Folder) -> None:
+    done = new_folder.dry_run("--config", "seal={model: {compat: seal}}")
+    assert done.status == 1
+    assert "does not tell the types of genes, which seal.model.compat: seal needs" in done.text
