@@ -61,7 +61,7 @@ MOST_SCORE = 1e-6
 """Of a score from that of the network in float64, on the same probabilities."""
 MOST_RELATIVE = 1e-4
 """The same, of the scores' standard deviation."""
-MOST_END_TO_END = 1e-3
+MOST_END_TO_END = 2e-4
 """Of a score from that of plain windows, of the standard deviation: windows in float32 are off by themselves."""
 STRONGEST = 10
 """Bases of each haplotype that are looked up among the planted motifs."""
