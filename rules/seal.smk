@@ -62,7 +62,7 @@ rule seal_profile_tss:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.weights, parent=True),
         parts=len(RUN.parts("profiles")),
         settings=RUN.settings("seal.profile"),
     message:
@@ -176,7 +176,7 @@ rule seal_finetune:
     params:
         version=VERSIONS["seal"],
         contexts=contexts_of,
-        pretrained=RUN.pretrained,
+        pretrained=subpath(input.weights, parent=True),
         model=subpath(output.weights, parent=True),
         genes=each("--genes", "genes"),
         groups=each("--groups", "groups"),
@@ -293,7 +293,7 @@ rule seal_predict:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         parts=len(RUN.parts("variants")),
         settings=RUN.settings("seal.predict"),
@@ -383,7 +383,7 @@ rule seal_interpret:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.interpret"),
         predict=RUN.settings("seal.predict"),
@@ -428,7 +428,7 @@ rule seal_attribute:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.attribute"),
         predict=RUN.settings("seal.predict"),
@@ -470,7 +470,7 @@ rule seal_saturate:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.saturate"),
         predict=RUN.settings("seal.predict"),
@@ -511,7 +511,7 @@ rule seal_haplotype:
         device=RUN.config.device,
     params:
         version=VERSIONS["seal"],
-        chromatin=RUN.chromatin,
+        chromatin=subpath(input.chromatin, parent=True),
         model=subpath(input.weights, parent=True),
         settings=RUN.settings("seal.haplotype"),
         engine=RUN.settings("seal.engine"),
