@@ -129,13 +129,14 @@ def test_channels_are_acgt_and_the_centre_is_exact(world: World) -> None:
 
 # --- files ------------------------------------------------------------------------------------------------------------
 def write_inputs(folder: Path, codes: np.ndarray, tracks: list[str]) -> None:
-    from cisweave.seqlets.table import LOCI_COLUMNS, typed
+    from cisweave.seqlets.table import typed
+    from cisweave.tables.attributions import LOCUS_COLUMNS
     from cisweave.tables.frames import write_tsv
 
     count, length = codes.shape
     frame = pd.DataFrame({"locus_id": range(count), "region_id": range(count), "kind": "promoter", "chrom": "chr1"})
     frame = frame.assign(start=0, end=length, core_start=0, core_end=length, ref="", alt="", allele="", gene_id="g")
-    write_tsv(typed(frame.assign(tracks=tracks), LOCI_COLUMNS), folder / "loci.tsv")
+    write_tsv(typed(frame.assign(tracks=tracks), LOCUS_COLUMNS), folder / "loci.tsv")
     with h5py.File(folder / "loci.h5", "w") as store:
         store["codes"], store["locus_id"] = codes, np.arange(count)
 

@@ -14,7 +14,8 @@ from cisweave.core.errors import CisweaveError
 from cisweave.genome.extract import extract_codes
 from cisweave.seqlets.call import SEQLET_COLUMNS, base_weights, call_items, call_seqlets, scale_tracks, without_overlaps
 from cisweave.seqlets.stores import Attributions, read_attributions, write_attributions
-from cisweave.seqlets.table import LOCI_COLUMNS, read_loci, typed
+from cisweave.seqlets.table import read_loci, typed
+from cisweave.tables.attributions import LOCUS_COLUMNS
 from cisweave.tables.frames import write_tsv
 from tests.seqlets.conftest import Chain
 from tests.seqlets.toy import World
@@ -46,7 +47,7 @@ def write_inputs(folder: Path, store: Attributions, kinds: list[str] | None = No
     frame = pd.DataFrame({"locus_id": range(count), "region_id": range(count)})
     frame = frame.assign(kind=kinds or ["promoter"] * count, chrom="chr1", start=1000, end=1000 + length)
     frame = frame.assign(core_start=0, core_end=length, ref="", alt="", allele="", gene_id="g", tracks="t")
-    write_tsv(typed(frame, LOCI_COLUMNS), folder / "loci.tsv")
+    write_tsv(typed(frame, LOCUS_COLUMNS), folder / "loci.tsv")
     write_attributions(folder / "attributions.h5", store)
 
 

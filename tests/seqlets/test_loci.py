@@ -14,7 +14,7 @@ from cisweave.config import LociSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.models.profiles import read_profiles
 from cisweave.seqlets.loci import place_probability, rank_variants, select_loci, specific_tracks
-from cisweave.seqlets.table import LOCI_COLUMNS
+from cisweave.tables.attributions import LOCUS_COLUMNS
 from tests.seqlets.conftest import Chain
 from tests.seqlets.toy import BIN, SPACING, WINDOW, PwmModel, World, save_toy_model, write_profiles
 
@@ -71,7 +71,7 @@ def test_variants_are_ranked_by_their_strongest_context_of_all_sets(inputs: dict
 
 def test_trap_11_each_allele_gives_both_haplotypes_in_a_window_of_its_own(inputs: dict[str, Path]) -> None:
     loci = select(inputs, promoters=0)
-    assert list(loci.columns) == list(LOCI_COLUMNS)
+    assert list(loci.columns) == list(LOCUS_COLUMNS)
     assert loci.locus_id.tolist() == [0, 1, 2, 3, 4, 5]
     assert loci.region_id.tolist() == [0, 0, 1, 1, 2, 2]
     assert loci.allele.tolist() == ["ref", "alt"] * 3
@@ -129,7 +129,7 @@ def test_without_variants_promoters_remain_and_without_both_the_table_is_empty_b
     assert set(loci.kind) == {"promoter"}
     empty = select_loci([], [], inputs["profiles.h5"], inputs["model"], tmp_path / "l.tsv", LociSettings(promoters=0))
     assert len(empty) == 0
-    assert (tmp_path / "l.tsv").read_text() == "\t".join(LOCI_COLUMNS) + "\n"
+    assert (tmp_path / "l.tsv").read_text() == "\t".join(LOCUS_COLUMNS) + "\n"
 
 
 def test_profiles_of_another_model_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:

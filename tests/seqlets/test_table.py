@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from cisweave.core.errors import CisweaveError
-from cisweave.seqlets.table import LOCI_COLUMNS, allele_span, empty_loci, locus_positions, read_loci
+from cisweave.seqlets.table import allele_span, empty_loci, locus_positions, read_loci
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import decode
 from cisweave.sequence.windows import allele_window
+from cisweave.tables.attributions import LOCUS_COLUMNS
 from cisweave.tables.frames import write_tsv
 
 WINDOW = 60
@@ -72,7 +73,7 @@ def table(**changes: object) -> pd.DataFrame:
 def test_round_trip_keeps_types_and_awkward_names(tmp_path: Path) -> None:
     write_tsv(table(), tmp_path / "loci.tsv")
     loci = read_loci(tmp_path / "loci.tsv")
-    assert loci.dtypes.astype(str).to_dict() == dict(LOCI_COLUMNS)
+    assert loci.dtypes.astype(str).to_dict() == dict(LOCUS_COLUMNS)
     assert (loci.chrom[0], loci.gene_id[0], loci.allele[0]) == ("1", "NA", "")
     write_tsv(empty_loci(), tmp_path / "empty.tsv")
     assert len(read_loci(tmp_path / "empty.tsv")) == 0

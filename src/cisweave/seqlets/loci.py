@@ -20,7 +20,8 @@ from cisweave.core.logs import get_logger
 from cisweave.genome.table import GENE_COLUMNS, VARIANT_COLUMNS, read_flags
 from cisweave.models.folders import SPEC, WEIGHTS, read_spec
 from cisweave.models.profiles import ProfileStore, read_profiles
-from cisweave.seqlets.table import LOCI_COLUMNS, empty_loci, typed
+from cisweave.seqlets.table import empty_loci, typed
+from cisweave.tables.attributions import LOCUS_COLUMNS
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.ledger import KEY
 from cisweave.tables.receipts import write_receipt
@@ -61,7 +62,7 @@ def select_loci(
         Folder of the chromatin model; gives the window, the bin and the tracks. Its weights must be those that
         the profiles were made with.
     out
-        Locus table (TSV), columns :data:`cisweave.seqlets.table.LOCI_COLUMNS`.
+        Locus table (TSV), columns :data:`cisweave.tables.attributions.LOCUS_COLUMNS`.
     """
     settings = settings or LociSettings()
     spec = read_spec(model)
@@ -285,6 +286,6 @@ def number_loci(parts: Sequence[pd.DataFrame], window: int, bin_size: int) -> pd
     loci["end"] = loci.start + window
     loci["core_start"] = (window - bin_size) // 2
     loci["core_end"] = loci.core_start + bin_size
-    loci = loci.reindex(columns=list(LOCI_COLUMNS))
-    text = [column for column, kind in LOCI_COLUMNS.items() if kind == "str"]
-    return typed(loci.fillna(dict.fromkeys(text, "")), LOCI_COLUMNS)
+    loci = loci.reindex(columns=list(LOCUS_COLUMNS))
+    text = [column for column, kind in LOCUS_COLUMNS.items() if kind == "str"]
+    return typed(loci.fillna(dict.fromkeys(text, "")), LOCUS_COLUMNS)

@@ -15,38 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
+from cisweave.sequence.windows import allele_start, haplotype_places
+from cisweave.tables.attributions import LOCUS_COLUMNS
 from cisweave.tables.frames import read_table
-
-LOCI_COLUMNS: dict[str, str] = {
-    "locus_id": "int64",
-    "region_id": "int64",
-    "kind": "str",
-    "chrom": "str",
-    "start": "int64",
-    "end": "int64",
-    "core_start": "int64",
-    "core_end": "int64",
-    "pos": "Int64",
-    "ref": "str",
-    "alt": "str",
-    "allele": "str",
-    "record": "Int64",
-    "variant_allele": "Int64",
-    "gene_id": "str",
-    "tracks": "str",
-}
-"""``kind`` is variant, promoter or background; ``pos`` (1-based), ``ref``, ``alt``, ``record``, ``variant_allele`` are
-empty where there is no variant; ``allele`` is ref, alt or empty; ``tracks`` are the tracks to attribute, separated by
-commas."""
 
 KINDS = ("variant", "promoter", "background")
 
 
 def read_loci(path: str | Path) -> pd.DataFrame:
     """Read and check a locus table; empty text fields are empty strings."""
-    text = {column: "str" for column, kind in LOCI_COLUMNS.items() if kind == "str"}
-    loci = read_table(path, LOCI_COLUMNS, dtype=text)
-    loci = typed(loci.fillna(dict.fromkeys(text, "")), LOCI_COLUMNS, path)
+    text = {column: "str" for column, kind in LOCUS_COLUMNS.items() if kind == "str"}
+    loci = read_table(path, LOCUS_COLUMNS, dtype=text)
+    loci = typed(loci.fillna(dict.fromkeys(text, "")), LOCUS_COLUMNS, path)
     if loci.locus_id.tolist() != list(range(len(loci))):
         raise CisweaveError("locus_id must be the row number, from 0; sequences and attributions rely on it", path=path)
     if len(loci) and (loci.end - loci.start).nunique() > 1:
@@ -71,31 +51,7 @@ def typed(frame: pd.DataFrame, columns: Mapping[str, str], path: str | Path = "t
 
 def empty_loci() -> pd.DataFrame:
     """A locus table without rows, columns typed."""
-    return typed(pd.DataFrame(), LOCI_COLUMNS)
-
-
-def allele_start(ref: str, allele: str, window: int) -> int:
-    """Index in the window at which the allele of a haplotype begins.
-
-    A window of Seal covers pos - window/2 + 1 … pos + window/2 (1-based) and is cropped around its own centre after
-    the allele was put in, so an allele that is longer or shorter than REF moves by half the difference (rounded down).
-    """
-    return window // 2 - 1 - (len(allele) - len(ref)) // 2
-
-
-def genome_positions(pos: int, ref: str, allele: str, window: int) -> NDArray[np.int64]:
-    """Genome position (window,), 0-based, of each base of a haplotype's window; -1 for bases the genome does not hold.
-
-    Bases of an allele keep their place as far as REF reaches; what an insertion adds beyond it has no place.
-    """
-    first = allele_start(ref, allele, window)
-    index = np.arange(window)
-    offset = index - first
-    place = pos - 1 + offset
-    place[offset >= len(ref)] = -1
-    after = offset >= len(allele)
-    place[after] = (pos - 1 + len(ref) + offset - len(allele))[after]
-    return place
+    return typed(pd.DataFrame(), LOCUS_COLUMNS)
 
 
 def locus_positions(locus: pd.Series) -> NDArray[np.int64]:
@@ -103,7 +59,7 @@ def locus_positions(locus: pd.Series) -> NDArray[np.int64]:
     window = int(locus.end - locus.start)
     if not locus.allele:
         return np.arange(int(locus.start), int(locus.end))
-    return genome_positions(int(locus.pos), locus.ref, locus.ref if locus.allele == "ref" else locus["alt"], window)
+    return haplotype_places(int(locus.pos), locus.ref, locus.ref if locus.allele == "ref" else locus["alt"], window)
 
 
 def allele_span(locus: pd.Series) -> tuple[int, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cisweave.core.errors import CisweaveError
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import Codes, encode
@@ -47,3 +50,27 @@ def allele_padding(contig_length: int, pos: int, ref: str, allele: str, window: 
     left = min(max(-start, 0), offset) - low
     right = min(max(end - contig_length, 0), length - offset - len(allele)) - (length - window - low)
     return min(max(left, 0), window) + min(max(right, 0), window)
+
+
+def allele_start(ref: str, allele: str, window: int) -> int:
+    """Index in the window at which the allele of a haplotype begins.
+
+    A window of Seal covers pos - window/2 + 1 … pos + window/2 (1-based) and is cropped around its own centre after
+    the allele was put in, so an allele that is longer or shorter than REF moves by half the difference (rounded down).
+    """
+    return window // 2 - 1 - (len(allele) - len(ref)) // 2
+
+
+def haplotype_places(pos: int, ref: str, allele: str, length: int) -> NDArray[np.int64]:
+    """Place on the genome (length,), 0-based, of each base of a haplotype's window; -1 for bases the genome lacks.
+
+    The window is that of :func:`allele_window`: cropped around its own middle after the
+    allele was put in, so an allele that is longer or shorter than REF moves by half the difference (rounded down).
+    Bases of an allele keep their place as far as REF reaches; what an insertion adds beyond it has no place.
+    """
+    offset = np.arange(length) - allele_start(ref, allele, length)
+    place = pos - 1 + offset
+    place[(offset >= len(ref)) & (offset < len(allele))] = -1
+    after = offset >= len(allele)
+    place[after] += len(ref) - len(allele)
+    return place

@@ -14,11 +14,11 @@ from cisweave.models.attribution import attribute_sequences, shuffled_references
 from cisweave.seal.head import ExpressionHead
 from cisweave.seal.interpret.base_tables import file_names
 from cisweave.seal.interpret.bases import attribute_bases
-from cisweave.seal.interpret.sequence import gene_stretch, haplotype_places, variant_stretch
+from cisweave.seal.interpret.sequence import gene_stretch, variant_stretch
 from cisweave.seal.predict import score_variants
 from cisweave.sequence import Genome
 from cisweave.sequence.onehot import encode, one_hot
-from cisweave.tables.attributions import LOCUS_COLUMNS
+from cisweave.sequence.windows import haplotype_places
 from cisweave.tables.bigwig import BaseValues, write_bigwig
 from tests.seal.interpret.conftest import CONTEXTS, ENGINE, SHIFTS, WINDOWS
 
@@ -160,10 +160,9 @@ def test_references_are_seeded_and_hold_the_dinucleotides(world):
 def test_store_and_locus_table_fit_the_seqlets_room(world, of_variants, tmp_path):
     from cisweave.seqlets.call import call_seqlets
     from cisweave.seqlets.stores import read_attributions
-    from cisweave.seqlets.table import LOCI_COLUMNS, read_loci
+    from cisweave.seqlets.table import read_loci
 
     folder, quality = of_variants
-    assert LOCUS_COLUMNS == LOCI_COLUMNS
     loci = read_loci(folder / "loci.tsv")
     assert (loci.end - loci.start).unique().tolist() == [600]
     assert loci.region_id.tolist() == np.repeat(np.arange(6), 2).tolist()
@@ -180,11 +179,17 @@ def test_store_and_locus_table_fit_the_seqlets_room(world, of_variants, tmp_path
     assert set(seqlets.track) <= set(CONTEXTS)
 
 
-def test_places_of_a_haplotype_are_those_of_the_seqlets_room():
-    from cisweave.seqlets.table import genome_positions
-
-    for ref, allele in (("A", "A"), ("A", "ACGT"), ("ACGTA", "A"), ("AC", "GTTTT"), ("ACGTACG", "AC")):
-        np.testing.assert_array_equal(haplotype_places(500, ref, allele, 60), genome_positions(500, ref, allele, 60))
+@pytest.mark.parametrize(
+    ("ref", "allele", "places"),
+    [
+        ("A", "C", [496, 497, 498, 499, 500, 501, 502, 503]),
+        ("A", "ACG", [497, 498, 499, -1, -1, 500, 501, 502]),
+        ("ACG", "A", [495, 496, 497, 498, 499, 502, 503, 504]),
+        ("AC", "GT", [496, 497, 498, 499, 500, 501, 502, 503]),
+    ],
+)
+def test_places_of_a_haplotype(ref, allele, places):
+    assert haplotype_places(500, ref, allele, 8).tolist() == places
 
 
 def test_bigwig_files_hold_the_values_at_their_places(world, of_variants):

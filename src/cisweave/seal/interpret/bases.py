@@ -22,11 +22,12 @@ from cisweave.models.attribution import attribute_sequences, shuffled_references
 from cisweave.seal.head import ExpressionHead
 from cisweave.seal.inputs import open_inputs
 from cisweave.seal.interpret.base_tables import BaseTables, Explained, Place, report_quality
-from cisweave.seal.interpret.sequence import gene_stretch, haplotype_places, variant_stretch
+from cisweave.seal.interpret.sequence import gene_stretch, variant_stretch
 from cisweave.seal.interpret.tracks import attributed_shifts
 from cisweave.seal.interpret.variants import choose_variants, chosen_outputs
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, one_hot
+from cisweave.sequence.windows import haplotype_places
 from cisweave.tables.attributions import new_attributions
 from cisweave.tables.frames import write_tsv
 from cisweave.tables.ledger import write_ledger

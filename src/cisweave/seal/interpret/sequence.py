@@ -163,19 +163,3 @@ def gene_stretch(row: int, genome: Genome, network: Beluga, head: ExpressionHead
     end = start + network.window + (len(bins) - 1) * store.settings.bin_size
     function = ExpressionOfSequence(network, head, background[None], weights, store.settings.bin_size).eval()
     return Stretch(function, gene.chrom, start, end, genome.codes(gene.chrom, start, end)[None])
-
-
-def haplotype_places(pos: int, ref: str, allele: str, length: int) -> NDArray[np.int64]:
-    """Place on the genome (length,), 0-based, of each base of a haplotype's window; -1 for bases the genome lacks.
-
-    The window is that of :func:`cisweave.sequence.windows.allele_window`: cropped around its own middle after the
-    allele was put in, so an allele that is longer or shorter than REF moves by half the difference (rounded down).
-    Bases of an allele keep their place as far as REF reaches; what an insertion adds beyond it has no place.
-    """
-    first = length // 2 - 1 - (len(allele) - len(ref)) // 2
-    offset = np.arange(length) - first
-    place = pos - 1 + offset
-    place[(offset >= len(ref)) & (offset < len(allele))] = -1
-    after = offset >= len(allele)
-    place[after] += len(ref) - len(allele)
-    return place
