@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.core.seeds import generator
+from cisweave.core.resampling import draw_counts, resampled_spearman
 
 if TYPE_CHECKING:
     from cisweave.seal.expression import ExpressionData
@@ -94,7 +94,7 @@ def performance_table(
     """
     genes = len(measured)
     scores = score_expression(predicted, measured, contexts)["per_context"]
-    counts = generator(seed, "bootstrap").multinomial(genes, np.full(genes, 1 / genes), size=resamples)
+    counts = draw_counts(genes, resamples, seed, "bootstrap")
     rows = []
     for number, context in enumerate(contexts):
         low, high = spearman_interval(predicted[:, number], measured[:, number], counts)
@@ -107,42 +107,12 @@ def spearman_interval(
     predicted: NDArray[np.floating], measured: NDArray[np.floating], counts: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Bounds of Spearman's correlation over resamples; ``counts`` (resamples, genes) says how often each was drawn."""
-    drawn = bootstrap_spearman(predicted, measured, counts)
+    drawn = resampled_spearman(predicted, measured, counts)
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return float("nan"), float("nan")
     low, high = np.quantile(drawn, INTERVAL)
     return float(low), float(high)
-
-
-def bootstrap_spearman(
-    predicted: NDArray[np.floating], measured: NDArray[np.floating], counts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Spearman's correlation (resamples,) of genes drawn with replacement; NaN where a side does not vary.
-
-    The correlation of ranks weighted by how often a gene was drawn equals that of the drawn genes written out, and
-    needs one sort for all resamples.
-    """
-    first, second = (resampled_ranks(vector, counts) for vector in (predicted, measured))
-    middle = (counts.sum(axis=1, keepdims=True) + 1) / 2
-    first, second = first - middle, second - middle
-    together = np.einsum("rg,rg,rg->r", counts, first, second)
-    alone = np.einsum("rg,rg,rg->r", counts, first, first) * np.einsum("rg,rg,rg->r", counts, second, second)
-    correlation: NDArray[np.float64] = np.divide(
-        together, np.sqrt(alone), out=np.full(len(counts), np.nan), where=alone > 0
-    )
-    return correlation
-
-
-def resampled_ranks(vector: NDArray[np.floating], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Ranks (resamples, genes) that the genes have among those drawn; equal values share the mean of their ranks."""
-    values, place = np.unique(vector, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(len(values)))
-    drawn = np.add.reduceat(counts[:, order], starts, axis=1)
-    mean_rank = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
-    ranks: NDArray[np.float64] = mean_rank[:, place]
-    return ranks
 
 
 # --- gene by gene -----------------------------------------------------------------------------------------------------
