@@ -22,6 +22,7 @@ WEIGHTS, SPEC, METRICS, HISTORY = "weights.safetensors", "model.yaml", "metrics.
 ARCHITECTURES = {
     "beluga": "cisweave.models.beluga:Beluga",
     "expression": "cisweave.models.expression:ExpressionNetwork",
+    "promoter": "cisweave.models.promoter.build:build_network",
 }
 """Architectures a model folder may name, and where they are defined."""
 

@@ -1,0 +1,1 @@
+"""Networks from promoters, half-life, factors and microRNAs to expression."""

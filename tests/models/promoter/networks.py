@@ -1,0 +1,44 @@
+"""Networks of every type for tests: the widths of the published inputs, and weights that are nowhere 0 or 1."""
+
+import torch
+from torch.nn import functional as F
+
+from cisweave.models.promoter.build import build_network
+from cisweave.models.promoter.registry import TYPES
+
+WIDTHS = {"H": ("halflife", 8), "T": ("tf", 181), "M": ("mirna", 2064)}
+
+
+def published(name, window=10_500, **network):
+    """A network of a type with the published inputs."""
+    inputs = TYPES[name].inputs
+    widths = dict(WIDTHS[letter] for letter in inputs if letter != "P")
+    return build_network(name, window if "P" in inputs else 0, **widths, **network)
+
+
+def shaken(name, window, **network):
+    """The same in eval mode, with every weight and every statistic drawn at random."""
+    torch.manual_seed(3)
+    built = published(name, window, **network).eval()
+    with torch.no_grad():
+        for key, tensor in built.state_dict().items():
+            if "bias_hh" in key or not tensor.is_floating_point():
+                continue
+            drawn = torch.randn_like(tensor) * 0.1
+            positive = "var" in key or "spread" in key or (tensor.ndim == 1 and key.endswith("weight"))
+            tensor.copy_(drawn.abs() + 0.5 if positive else drawn)
+        for layer in built.head.dense_layers:
+            layer.weight.mul_(4 / layer.weight.shape[1] ** 0.5)
+            layer.bias.add_(0.5)
+    return built
+
+
+def genes(count, window, extras, letters=5, seed=0):
+    """Codes (count, window) with unknown bases where ``letters`` is 5, and extras (count, extras)."""
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, letters, (count, window), generator=generator)
+    return codes, torch.randn(count, extras, generator=generator)
+
+
+def one_hot(codes):
+    return F.one_hot(codes, 5)[..., :4].transpose(1, 2).float()
