@@ -65,6 +65,8 @@ class Layout:
         Rows of the accessibility matrix.
     desert
         Gene-free slots in the first contig, so that some variants have no TSS within reach.
+    promoters
+        Promoters of the library.
     """
 
     contigs: dict[str, int]
@@ -79,6 +81,7 @@ class Layout:
     pair: tuple[str, str]
     peaks: int
     desert: int
+    promoters: int
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -95,6 +98,7 @@ LAYOUTS: dict[str, Layout] = {
         pair=("REST", "NRF1"),
         peaks=600,
         desert=7,
+        promoters=150,
     ),
     "demo": Layout(
         contigs={"chr1": 1_600_000, "chr2": 1_400_000, "chr3": 800_000, "chr4": 800_000, "chr5": 600_000},
@@ -109,6 +113,7 @@ LAYOUTS: dict[str, Layout] = {
         pair=("SRF", "ZNF143"),
         peaks=4_000,
         desert=6,
+        promoters=5_000,
     ),
     "large": Layout(
         contigs={f"chr{number}": 13_000_000 - 1_000_000 * number for number in range(1, 10)},
@@ -123,6 +128,7 @@ LAYOUTS: dict[str, Layout] = {
         pair=("SRF", "ZNF143"),
         peaks=40_000,
         desert=4,
+        promoters=10_000,
     ),
 }
 
@@ -143,6 +149,11 @@ FILES: list[str] = [
     "xpresso/tf.tsv",
     "xpresso/mirna.tsv",
     "xpresso/expression.tsv",
+    "xpresso/library/promoters.fa",
+    "xpresso/library/halflife.tsv",
+    "xpresso/library/tf.tsv",
+    "xpresso/library/mirna.tsv",
+    "xpresso/library/expression.tsv",
     "accessibility/matrix.tsv",
     "accessibility/peaks.bed",
     "accessibility/peaks.fa",
@@ -159,6 +170,9 @@ FILES: list[str] = [
     "truth/xpresso_weights.tsv",
     "truth/xpresso_expression.tsv",
     "truth/accessibility_weights.tsv",
+    "truth/library_instances.tsv",
+    "truth/library_weights.tsv",
+    "truth/library_expression.tsv",
 ]
 #: Written last: whoever finds it finds a whole world.
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cisweave.core.files import atomic_text, sha256, write_json
 from cisweave.core.logs import get_logger
 from cisweave.core.seeds import generator
-from cisweave.simulate import accessibility, expression, genes, layout, tracks, truth, variants, xpresso
+from cisweave.simulate import accessibility, expression, genes, layout, promoters, tracks, truth, variants, xpresso
 from cisweave.simulate.assembly import Assembly, chain_lines, make_assembly
 from cisweave.simulate.background import Contig, make_contig
 from cisweave.simulate.bad import plan_bad
@@ -102,6 +102,7 @@ def build_world(out: str | Path, size: str = "demo", seed: int = 1) -> Manifest:
     write_tracks(world, size, out)
     write_expression(world, out)
     write_xpresso(world, out)
+    write_library(world, out)
     write_accessibility(world, out)
     write_transcripts(world, out / "transcripts")
     write_variants(world, out)
@@ -217,6 +218,18 @@ def write_xpresso(world: World, out: Path) -> None:
     write_tsv(table.assign(expression=xpresso.measured(noise_free, world.seed)), out / "xpresso/expression.tsv", "%.6g")
     write_tsv(known, out / "truth/xpresso_weights.tsv")
     write_tsv(table.assign(log10_expression=noise_free), out / "truth/xpresso_expression.tsv", "%.6f")
+
+
+def write_library(world: World, out: Path) -> None:
+    """The promoter library: sequences and tables of promoter models, and the truth behind them."""
+    library = promoters.make_library(world.layout.promoters, world.motifs, world.seed)
+    write_lines(out / "xpresso/library/promoters.fa", promoters.fasta_lines(library))
+    for name in ("halflife", "tf", "mirna"):
+        write_tsv(getattr(library, name), out / f"xpresso/library/{name}.tsv")
+    write_tsv(library.expression, out / "xpresso/library/expression.tsv", "%.6g")
+    write_tsv(library.instances, out / "truth/library_instances.tsv")
+    write_tsv(library.weights, out / "truth/library_weights.tsv")
+    write_tsv(library.parts, out / "truth/library_expression.tsv", "%.6f")
 
 
 def write_accessibility(world: World, out: Path) -> None:
