@@ -52,10 +52,14 @@ def test_rows_in_any_order(tmp_path: Path, kind: str) -> None:
         assert (store.locus(17) == CODES[17]).all()
         assert (store.one_hot([3, 1], np.int8) == one_hot_array(CODES[[3, 1]])).all()
         assert (store.tensor([3, 1]).numpy() == one_hot_array(CODES[[3, 1]])).all()
+        assert (store.read(order, 100, 120) == CODES[order, 100:120]).all()
+        assert (store.read([5], 330) == CODES[[5], 330:]).all()
         with pytest.raises(IndexError):
             store[1000]
         with pytest.raises(CisweaveError, match="locus x is not in this store"):
             store.locus("x")
+        with pytest.raises(CisweaveError, match="330:334 is no part of 333 bases"):
+            store.read([5], 330, 334)
 
 
 def test_the_same_sequences_give_the_same_bytes(tmp_path: Path) -> None:

@@ -168,6 +168,10 @@ class FetchSettings(Section):
 class TrainerSettings(Section):
     """Passed through to Lightning's Trainer; the names and meanings are Lightning's."""
 
+    accelerator: str | None = Field(
+        None,
+        description="Kind of accelerator in place of what device says, for example mps or tpu (passed on, untried).",
+    )
     devices: int | list[int] | Literal["auto"] = Field(1, description="How many devices, or which.")
     num_nodes: int = Field(1, ge=1, description="How many nodes.")
     strategy: Literal["auto", "ddp", "ddp_spawn", "fsdp", "deepspeed"] = Field(

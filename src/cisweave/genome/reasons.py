@@ -49,6 +49,9 @@ class Reason(StrEnum):
     ALLELE_EXCEEDS_WINDOW = "allele_exceeds_window"
     OVERLAPPING_ALLELES = "overlapping_alleles"
     UNPHASED = "unphased"
+    NO_PROMOTER = "no_promoter"
+    TSS_LOST = "tss_lost"
+    MISSING_INPUTS = "missing_inputs"
 
     @property
     def explanation(self) -> str:
@@ -98,4 +101,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ALLELE_EXCEEDS_WINDOW: "The allele does not lie whole inside every window, or loses more than 100 bases.",
     Reason.OVERLAPPING_ALLELES: "The allele overlaps another one on the same haplotype.",
     Reason.UNPHASED: "The genotype is heterozygous and not phased.",
+    Reason.NO_PROMOTER: "The allele lies in the promoter window of no gene (that is paired with it).",
+    Reason.TSS_LOST: "The allele removes the TSS, or changes the length of bases that hold it.",
+    Reason.MISSING_INPUTS: "The gene lacks half-life features, factors or microRNAs that the model reads.",
 }

@@ -23,10 +23,11 @@ from cisweave.core.errors import CisweaveError
 from cisweave.core.kernels import prepare_numba
 from cisweave.core.logs import get_logger
 from cisweave.models.folders import ModelSpec, load_model
+from cisweave.models.protocol import sequence_model
 from cisweave.seqlets.stores import Attributions, read_sequences, write_attributions
 from cisweave.seqlets.table import read_loci, typed
-from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot
-from cisweave.tables.frames import write_tsv
+from cisweave.sequence.onehot import UNKNOWN, Codes, one_hot, reverse_complement
+from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
 
 logger = get_logger(__name__)
@@ -104,12 +105,14 @@ def attribute_loci(
     """Attribute every track named in a locus table at its locus; write attributions (HDF5) and quality (TSV).
 
     Windows with an unknown base are not attributed, and items whose convergence delta is too large are treated as
-    ``settings.on_delta`` says; the quality table has a row for every item asked for, with the reason.
+    ``settings.on_delta`` says; the quality table has a row for every item asked for, with the reason. Sequences and
+    attributions are those of the forward strand of the genome at every locus.
 
     Parameters
     ----------
     loci
-        Locus table (TSV).
+        Locus table (TSV). Where it has a column ``strand``, the model reads the loci with ``-`` there as their reverse
+        complement, as promoter models read genes of the minus strand.
     sequences
         Sequences extracted for it (HDF5: ``codes``, ``locus_id``).
     model
@@ -134,9 +137,12 @@ def attribute_loci(
     known = ~(codes == UNKNOWN).any(axis=1)
     items["status"] = np.where(known[items.locus_id], "ok", "unknown_base")
     kept = items[items.status == "ok"]
+    reverse = read_reverse(loci, len(table))[kept.locus_id]
+    read = np.where(reverse[:, None], reverse_complement(codes[kept.locus_id]), codes[kept.locus_id])
     attributions, deltas = attribute_items(
-        loaded.module, codes[kept.locus_id], kept.target.to_numpy(), settings, loaded.device
+        sequence_model(loaded), read, kept.target.to_numpy(), settings, loaded.device
     )
+    turn_back(attributions, reverse)
     attributions.item_id, attributions.locus_id = kept.item_id.to_numpy(), kept.locus_id.to_numpy()
     attributions.track = kept.track.tolist()
     quality = quality_table(items, attributions, deltas, settings)
@@ -167,6 +173,31 @@ def check_window(codes: Codes, spec: ModelSpec, loci: str | Path) -> None:
             "with this model",
             path=loci,
         )
+
+
+def read_reverse(loci: str | Path, count: int) -> NDArray[np.bool_]:
+    """Loci (loci,) whose reverse complement the model reads: those with ``-`` in a column ``strand``, if there is one.
+
+    Raises
+    ------
+    CisweaveError
+        If a strand is neither ``+``, ``-`` nor empty.
+    """
+    table = read_table(loci, dtype={"strand": "str"})
+    if "strand" not in table:
+        return np.zeros(count, dtype=np.bool_)
+    strand = table["strand"].fillna("")
+    wrong = np.flatnonzero(~strand.isin(["+", "-", ""]))
+    if len(wrong):
+        raise CisweaveError(f"strand must be +, - or empty, not {strand.iloc[wrong[0]]!r}", path=loci)
+    return strand.eq("-").to_numpy(dtype=np.bool_)
+
+
+def turn_back(attributions: Attributions, reverse: NDArray[np.bool_]) -> None:
+    """Turn items (items,) that were attributed as reverse complements to the genome's forward strand, in place."""
+    attributions.codes = np.where(reverse[:, None], reverse_complement(attributions.codes), attributions.codes)
+    attributions.projected[reverse] = attributions.projected[reverse, ::-1]
+    attributions.hypothetical[reverse] = attributions.hypothetical[reverse, ::-1, ::-1]
 
 
 def item_table(loci: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:

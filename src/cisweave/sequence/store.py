@@ -173,18 +173,19 @@ class Shard:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None, "_handle": None, "_owner": -1}
 
-    def read(self, rows: Sequence[int] | NDArray[np.int64]) -> Codes:
-        """Codes (rows, length) of windows of one length."""
+    def read(self, rows: Sequence[int] | NDArray[np.int64], start: int = 0, end: int | None = None) -> Codes:
+        """Codes (rows, end - start) of windows of one length, or of a part of each."""
         assert self.length is not None
-        out = np.empty((len(rows), self.length), np.uint8)
+        end = self.length if end is None else end
+        out = np.empty((len(rows), end - start), np.uint8)
         if self._places is not None:
             bytes_ = self._bytes()
             for number, place in enumerate(self._places[np.asarray(rows, np.int64)].tolist()):
-                out[number] = bytes_[place : place + self.length]
+                out[number] = bytes_[place + start : place + end]
             return out
         codes = self._open()["codes"]
         for number, row in enumerate(rows):
-            out[number] = codes[int(row)]
+            out[number] = codes[int(row), start:end]
         return out
 
     def sequence(self, row: int) -> Codes:
@@ -412,16 +413,27 @@ class SequenceStore:
         """Codes (length,) of a locus."""
         return self[self.row_of(locus_id)]
 
-    def read(self, rows: Sequence[int] | NDArray[Any] | None = None) -> Codes:
-        """Codes uint8 (rows, length) of windows of one length, in the order asked for; ``None``: all."""
+    def read(self, rows: Sequence[int] | NDArray[Any] | None = None, start: int = 0, end: int | None = None) -> Codes:
+        """Codes uint8 (rows, length) of windows of one length, in the order asked for.
+
+        Parameters
+        ----------
+        rows
+            Which rows; ``None``: all.
+        start, end
+            Part of each window (0-based half-open) that is read, and no more; ``None``: to its end.
+        """
         if self.length is None:
             raise CisweaveError("these sequences differ in length; read them one by one", path=self._shards[0].path)
+        end = self.length if end is None else end
+        if not 0 <= start <= end <= self.length:
+            raise CisweaveError(f"{start}:{end} is no part of {self.length} bases", path=self._shards[0].path)
         asked = np.arange(len(self)) if rows is None else np.array([self._checked(int(row)) for row in rows], dtype=int)
-        out = np.empty((len(asked), self.length), np.uint8)
+        out = np.empty((len(asked), end - start), np.uint8)
         shards = np.searchsorted(self._starts, asked, side="right") - 1
         for number in np.unique(shards).tolist():
             chosen = shards == number
-            out[chosen] = self._shards[number].read(asked[chosen] - self._starts[number])
+            out[chosen] = self._shards[number].read(asked[chosen] - self._starts[number], start, end)
         return out
 
     def one_hot(self, rows: Sequence[int] | NDArray[Any] | None = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:

@@ -67,6 +67,11 @@ class TrainedModule(lightning.LightningModule):
         self.learning_rate = learning_rate
         self.seed = seed
 
+    @property
+    def trains_again(self) -> bool:
+        """Whether all processes go on to another training after this one, instead of the first alone."""
+        return False
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed PyTorch for this step."""
         torch.manual_seed(derive_seed(self.seed, "step", self.global_step, batch_idx))
@@ -173,7 +178,8 @@ def fit(
             trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
     except MisconfigurationException as error:
         raise CisweaveError(f"Lightning refuses the section training: {error}") from error
-    leave_other_ranks(trainer)
+    if not module.trains_again:
+        leave_other_ranks(trainer)
     best_score = math.nan if best.best_model_score is None else float(best.best_model_score)
     require_result(settings, history.frame(), monitor, best_score)
     take_best_weights(module, best, settings)
@@ -253,7 +259,7 @@ def make_trainer(
     if settings.tensorboard:
         loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     return lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
+        accelerator=settings.trainer.accelerator or ("gpu" if device.type == "cuda" else "cpu"),
         max_epochs=max_epochs,
         callbacks=callbacks,
         logger=loggers or False,
@@ -261,7 +267,7 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=50,
-        **settings.trainer.model_dump(),
+        **settings.trainer.model_dump(exclude={"accelerator"}),
     )
 
 
