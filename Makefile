@@ -3,7 +3,7 @@
 #   PYTHON=/path/to/python3.12     another Python
 #   TORCH_INDEX=cpu|cu128|pip|URL  where PyTorch comes from (see scripts/setup.sh)
 #   CISWEAVE_REAL_DATA=/folder     real data for `make real`, `make test`, `make check-demo`,
-#                                  `make check-genome` and `make check-seal`
+#                                  `make check-genome`, `make check-seal` and `make check-xpresso`
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +14,7 @@ FIGURES = $(shell sed -n 's/^ *rule \(figures_[a-z]*\):.*/\1/p' rules/*.smk)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo demo-all test real check-demo check-genome check-seal lint generated docs clean
+.PHONY: help setup demo demo-all test real check-demo check-genome check-seal check-xpresso lint generated docs clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -26,7 +26,7 @@ demo: setup ## Run the workflow on the built-in world: results/demo/report.html
 	@scripts/demo.sh
 
 demo-all: setup ## Run every room on the built-in world, with all its figures
-	@scripts/demo.sh all $(FIGURES)
+	@scripts/demo.sh --all-rooms all $(FIGURES)
 
 test: setup ## Run the tests
 	@python -m pytest $(PYTEST)
@@ -42,6 +42,9 @@ check-genome: setup ## Prove the genome room; the last line is JSON (results/che
 
 check-seal: setup ## Prove the seal room; the last line is JSON (results/checks/seal.json)
 	@python scripts/check_seal.py
+
+check-xpresso: setup ## Prove the xpresso room; the last line is JSON (results/checks/xpresso.json)
+	@python scripts/check_xpresso.py
 
 lint: setup ## Check style, types, imports, rules and documentation
 	@scripts/lint.sh

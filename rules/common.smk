@@ -47,11 +47,16 @@ pathvars:
 
 
 wildcard_constraints:
-    context_set="|".join(RUN.contexts),
-    database="|".join(RUN.databases),
+    context_set=any_of(RUN.contexts),
+    database=any_of(RUN.databases),
     part=r"\d+",
     method="[A-Za-z]+",
     product=any_of(RUN.resources),
+    promoter_model=any_of(RUN.zoo),
+    measured=any_of(RUN.measured),
+    embedding=any_of(RUN.embeddings),
+    fold=r"\d+",
+    seed=r"\d+",
 
 
 def megabytes(base):
@@ -112,6 +117,44 @@ def context_annotation(wildcards):
     return RUN.config.seal.annotation.get(wildcards.context_set, [])
 
 
+def source_options(wildcards, input):
+    """Options of ``xpresso build``, each with its file."""
+    return [word for option in RUN.promoter_sources for word in (f"--{option}", input.get(option))]
+
+
+def embedding_settings(wildcards):
+    """Settings of an embedding of promoters as JSON."""
+    return RUN.embeddings[wildcards.embedding].model_dump_json()
+
+
+def embedding_file(wildcards):
+    """The embedding that a promoter model reads, if it reads one."""
+    name = RUN.embedding(wildcards.promoter_model)
+    return f"<results>/xpresso/embeddings/{name}/fold{wildcards.fold}.h5" if name else []
+
+
+def model_entry(wildcards):
+    """The entry of a promoter model as JSON."""
+    return RUN.zoo[wildcards.promoter_model].model_dump_json()
+
+
+def run_files(name):
+    """A file of every training of a promoter model, or of the baselines of every fold."""
+    return lambda wildcards: [f"<results>/xpresso/{run}/{name}" for run in RUN.measured[wildcards.measured]]
+
+
+def histories(wildcards):
+    """Losses of every training of a promoter model; baselines have none."""
+    return run_files("history.csv")(wildcards) if wildcards.measured in RUN.zoo else []
+
+
+def evaluations(wildcards):
+    """Evaluations of all promoter models and of the baselines."""
+    if not RUN.zoo:
+        raise WorkflowError("rooms: xpresso is not among them; add it")
+    return expand("<results>/xpresso/evaluations/{measured}/evaluation.tsv", measured=RUN.measured)
+
+
 def motif_file(wildcards):
     """The MEME file of a motif database; a JASPAR release needs none."""
     return RUN.databases[wildcards.database].path or []
@@ -134,8 +177,15 @@ def each(option, name, folder=False):
 
 def final_targets():
     """All files the configuration asks for."""
-    targets = ["<results>/report.html", *(["<results>/passed.json"] if RUN.world else [])]
-    targets += expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets)
+    targets = ["<results>/report.html", *(["<results>/passed.json"] if RUN.proves else [])]
+    for room, of_room in (("seal", seal_targets), ("xpresso", xpresso_targets), ("seqlets", seqlets_targets)):
+        targets += of_room() if RUN.runs(room) else []
+    return targets
+
+
+def seal_targets():
+    """All files of the seal room, and what becomes of its variants in the genome room."""
+    targets = expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets)
     targets += expand("<results>/seal/{context_set}/effects.tsv", context_set=RUN.scored_sets)
     targets += expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets)
     explain = RUN.config.seal.explain
@@ -145,7 +195,16 @@ def final_targets():
     places = expand("<results>/seal/{context_set}", context_set=RUN.specific_sets)
     targets += expand("{place}/saturate/effects.parquet", place=places) if RUN.config.seal.saturate.genes else []
     targets += expand("{place}/haplotype/effects.parquet", place=places) if RUN.config.seal.phased else []
-    targets += expand("<results>/seqlets/{database}/annotated.tsv", database=RUN.databases)
-    if RUN.scored_sets:
-        targets += expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases)
     return targets
+
+
+def xpresso_targets():
+    """All files of the xpresso room."""
+    scored = [run for name in RUN.config.xpresso.predicted for run in RUN.zoo_runs(name)]
+    return ["<results>/xpresso/comparison/comparison.tsv", *expand("<results>/xpresso/effects/{run}.tsv", run=scored)]
+
+
+def seqlets_targets():
+    """All files of the seqlets room."""
+    names = ["annotated", *(["motif_effects"] if RUN.scored_sets else [])]
+    return expand("<results>/seqlets/{database}/{name}.tsv", database=RUN.databases, name=names)

@@ -9,7 +9,7 @@ TRUTH_TABLES = [
 ]
 
 
-if RUN.world:
+if RUN.proves:
 
     rule report_truth:
         """Compare what was found with what the built-in world planted, on contigs never trained on."""
@@ -96,23 +96,25 @@ if RUN.world:
 rule report_html:
     """Bring the results together on one page that opens without a network."""
     input:
-        chromatin=f"{RUN.chromatin}/history.csv",
-        chromatin_metrics=f"{RUN.chromatin}/metrics.json",
-        pretrained=[f"{RUN.pretrained}/history.csv"] if RUN.pretrained else [],
+        chromatin=f"{RUN.chromatin}/history.csv" if RUN.runs("seal") else [],
+        chromatin_metrics=f"{RUN.chromatin}/metrics.json" if RUN.runs("seal") else [],
+        pretrained=f"{RUN.pretrained}/history.csv" if RUN.runs("seal") and RUN.pretrained else [],
         models=[f"{RUN.model(name)}/history.csv" for name in RUN.specific_sets],
         evaluations=expand("<results>/seal/{context_set}/evaluation.tsv", context_set=RUN.evaluated_sets),
         effects=expand("<results>/seal/{context_set}/effects.parquet", context_set=RUN.scored_sets),
         ledgers=expand("<results>/genome/{context_set}/ledger.json", context_set=RUN.scored_sets),
         genome=rules.genome_figures.output.summary if RUN.scored_sets else [],
         genome_files=rules.genome_figures.output if RUN.scored_sets else [],
-        seal=rules.seal_figures.output.performance,
-        seal_files=rules.seal_figures.output,
-        qc=rules.seqlets_attribute.output.qc,
+        seal=rules.seal_figures.output.performance if RUN.runs("seal") else [],
+        seal_files=rules.seal_figures.output if RUN.runs("seal") else [],
+        xpresso=rules.xpresso_figures.output.comparison if RUN.runs("xpresso") else [],
+        xpresso_files=rules.xpresso_figures.output if RUN.runs("xpresso") else [],
+        qc=rules.seqlets_attribute.output.qc if RUN.runs("seqlets") else [],
         annotated=expand("<results>/seqlets/{database}/annotated.parquet", database=RUN.databases),
         motif_effects=expand("<results>/seqlets/{database}/motif_effects.tsv", database=RUN.databases),
         logos=expand("<results>/seqlets/{database}/logos.json", database=RUN.databases),
         drawings=expand("<results>/seqlets/{database}/logos", database=RUN.databases),
-        truth="<results>/truth.json" if RUN.world else [],
+        truth="<results>/truth.json" if RUN.proves else [],
     output:
         report="<results>/report.html",
     log:
@@ -129,7 +131,7 @@ rule report_html:
         version=VERSIONS["report"],
         run=lookup(dpath="run", within=config),
         config=RUN.text,
-        chromatin=subpath(input.chromatin, parent=True),
+        chromatin=each("--chromatin", "chromatin", folder=True),
         pretrained=each("--pretrained", "pretrained", folder=True),
         models=each("--model", "models", folder=True),
         evaluations=each("--evaluation", "evaluations"),
@@ -137,6 +139,8 @@ rule report_html:
         ledgers=each("--ledger", "ledgers"),
         genome=each("--genome-figures", "genome", folder=True),
         seal=each("--seal-figures", "seal", folder=True),
+        xpresso=each("--xpresso-figures", "xpresso", folder=True),
+        qc=each("--qc", "qc"),
         annotated=each("--annotated", "annotated"),
         motif_effects=each("--motif-effects", "motif_effects"),
         logos=each("--logos", "logos"),
@@ -145,7 +149,7 @@ rule report_html:
         "Writing the report"
     shell:
         "cisweave report html --out {output.report:q} --run {params.run:q} --config {params.config:q}"
-        " --chromatin {params.chromatin:q} {params.pretrained:q} {params.models:q}"
+        " {params.chromatin:q} {params.pretrained:q} {params.models:q}"
         " {params.evaluations:q} {params.effects:q} {params.ledgers:q} {params.genome:q} {params.seal:q}"
-        " --qc {input.qc:q}"
+        " {params.xpresso:q} {params.qc:q}"
         " {params.annotated:q} {params.motif_effects:q} {params.logos:q} {params.truth:q} > {log:q} 2>&1"

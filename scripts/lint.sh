@@ -22,7 +22,7 @@ check "ruff format" ruff format --check .
 check "mypy" mypy
 check "import contracts" lint-imports
 check "snakefmt" snakefmt --check workflow rules
-check "snakemake --lint" snakemake --configfile config/demo.yaml --lint
+check "snakemake --lint" snakemake --configfile config/demo.yaml config/demo_all.yaml --lint
 check "shell syntax" bash -n scripts/*.sh .ci/run
 check "mkdocs" env NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 if [ ${#failed[@]} -gt 0 ]; then

@@ -11,19 +11,23 @@ from typing import Any
 
 from cisweave.config.check import READ_AS_SETTINGS, check_run, input_files, missing_files, shift_too_large
 from cisweave.config.load import load_config, read_tracks
+from cisweave.config.messages import join_mistakes, suggest
 from cisweave.config.model import Config
+from cisweave.config.promoters import EmbeddingSettings, ZooModel
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.resources.catalogue import Resource, check_licence, read_catalogue, resource_at
 from cisweave.models.folders import read_spec
 from cisweave.seal.grid import GridPoint, grid_points
 from cisweave.simulate import layout
+from cisweave.xpresso.split import read_split
+from cisweave.xpresso.zoo import BASELINES, check_zoo, embedding_name, embedding_of, embeddings
 
 RESOURCES = Path("resources")
 """Where fetched files are placed."""
 
 #: Raised when the outputs of a room's rules change their meaning; a change re-runs them.
-VERSIONS = {"simulate": 1, "genome": 2, "seal": 3, "seqlets": 2, "report": 3}
+VERSIONS = {"simulate": 2, "genome": 2, "seal": 3, "xpresso": 1, "seqlets": 2, "report": 4}
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Run:
         Context set -> contexts.
     databases
         Name -> motif database.
+    zoo
+        Name -> entry of the promoter models that are trained; none where the room is left out.
     resources
         File in ``resources/`` -> name in the catalogue, of those input files that are fetched: the catalogue knows
         them and they are not there.
@@ -46,6 +52,7 @@ class Run:
     config: Config
     contexts: dict[str, list[str]]
     databases: dict[str, MotifDatabase]
+    zoo: dict[str, ZooModel]
     resources: dict[str, str]
 
     @property
@@ -92,6 +99,11 @@ class Run:
         return self.specific_sets if self.config.genome.vcf else []
 
     @property
+    def proves(self) -> bool:
+        """Whether the results are compared with the truth of the built-in world: it has one for these rooms."""
+        return bool(self.world) and self.runs("seal") and self.runs("seqlets")
+
+    @property
     def vcf_fasta(self) -> Path:
         """FASTA of the assembly the VCF is on."""
         return self.config.genome.vcf_fasta or self.config.genome.fasta
@@ -105,6 +117,10 @@ class Run:
     def world(self) -> list[str]:
         """Files the built-in world consists of, its manifest last; none when it is off."""
         return [str(path) for path in world_files(self.config)]
+
+    def runs(self, room: str) -> bool:
+        """Whether a room is part of the run."""
+        return room in self.config.rooms
 
     def expression(self, context_set: str) -> str:
         """Expression table of a context set; empty where there is none."""
@@ -182,9 +198,63 @@ class Run:
         return [str(part) for part in range(1, getattr(self.config.seal.shards, step) + 1)]
 
     @property
+    def promoters(self) -> str:
+        """Folder of the promoter models' data."""
+        return str(self.config.xpresso.dataset or self.folder / "xpresso/data")
+
+    @property
+    def folds(self) -> list[str]:
+        """Folds of the promoter models' split, counted from 1."""
+        split = self.config.xpresso.split
+        number = {"kfold": split.folds, "table": int(read_split(split.table)["fold"].max()) if split.table else 1}.get(
+            split.method, 1
+        )
+        return [str(fold) for fold in range(1, number + 1)]
+
+    @property
+    def embeddings(self) -> dict[str, EmbeddingSettings]:
+        """Name -> settings of the embeddings that promoter models read."""
+        return embeddings(self.zoo)
+
+    def embedding(self, name: str) -> str | None:
+        """Name of the embedding that a promoter model reads; none where it reads bases."""
+        settings = embedding_of(self.zoo[name])
+        return None if settings is None else embedding_name(settings)
+
+    def zoo_seeds(self, name: str) -> list[str]:
+        """Seeds that a promoter model is trained with."""
+        return [str(seed) for seed in self.zoo[name].seeds or self.config.xpresso.seeds]
+
+    def zoo_runs(self, name: str) -> list[str]:
+        """Folders, below ``xpresso/models/``, of every training of a promoter model."""
+        return [f"{name}/fold{fold}/seed{seed}" for fold in self.folds for seed in self.zoo_seeds(name)]
+
+    @property
+    def measured(self) -> dict[str, list[str]]:
+        """Folders, below ``xpresso/``, of all trainings of each promoter model, and of the baselines."""
+        baselines = {BASELINES: [f"baselines/fold{fold}" for fold in self.folds]} if self.zoo else {}
+        return {name: [f"models/{run}" for run in self.zoo_runs(name)] for name in self.zoo} | baselines
+
+    @property
+    def promoter_variants(self) -> str:
+        """The VCF, on the modelled assembly, whose variants are scored in promoters; empty without one."""
+        genome = self.config.genome
+        return str(self.folder / f"genome/{'lifted' if genome.chain else 'normalized'}.vcf.gz") if genome.vcf else ""
+
+    @property
+    def promoter_sources(self) -> dict[str, str]:
+        """Option of ``xpresso build`` -> file, of what the data are made from."""
+        xpresso, genome = self.config.xpresso, self.config.genome
+        cut = {} if xpresso.promoters else {"fasta": genome.fasta}
+        annotated = {} if xpresso.promoters or xpresso.windows else {"gtf": genome.gtf, "cage": xpresso.cage}
+        named = {key: getattr(xpresso, key) for key in ("promoters", "halflife", "tf", "mirna", "symbols")}
+        files = {"expression": xpresso.expression, **cut, **annotated, "bed": xpresso.windows, **named}
+        return {option: str(path) for option, path in files.items() if path is not None}
+
+    @property
     def peaks(self) -> list[str]:
         """Peak files of the chromatin tracks; none where no model is trained on them."""
-        if self.config.seal.imported.chromatin is not None:
+        if self.config.seal.imported.chromatin is not None or not self.runs("seal"):
             return []
         if self.config.simulate.enabled:
             tracks = layout.tracks(self.config.simulate.size)
@@ -193,8 +263,8 @@ class Run:
 
     @property
     def first_database(self) -> str:
-        """The motif database by which the truth check counts names."""
-        return next(iter(self.databases))
+        """The motif database by which the truth check counts names; empty without any."""
+        return next(iter(self.databases), "")
 
     @property
     def text(self) -> str:
@@ -236,12 +306,14 @@ def open_run(config: Mapping[str, Any]) -> Run:
     columns = {folder / f"expression/{name}.tsv": contexts for name, contexts in layout.CONTEXTS.items()}
     resources = fetchable(checked)
     made = [*files, *map(RESOURCES.joinpath, resources)]
-    contexts, databases = check_run(
+    contexts, databases, zoo = check_run(
         checked, made, columns if files else {}, unready_fetches(checked, resources.values())
     )
-    contexts |= imported_contexts(checked, contexts)
-    check_imported_chromatin(checked)
-    run = Run(checked, contexts, databases, {product: resource.name for product, resource in resources.items()})
+    refuse_zoo(checked, zoo)
+    if "seal" in checked.rooms:
+        contexts |= imported_contexts(checked, contexts)
+        check_imported_chromatin(checked)
+    run = Run(checked, contexts, databases, zoo, {product: resource.name for product, resource in resources.items()})
     check_types(run)
     return run
 
@@ -258,6 +330,18 @@ def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list
             path=config.seal.contexts,
         )
     return {name: read_spec(folder).outputs for name, folder in folders.items()}
+
+
+def refuse_zoo(config: Config, zoo: Mapping[str, ZooModel]) -> None:
+    """Raise if the table of promoter models, or what the configuration says of them, is wrong."""
+    problems = [f"{config.xpresso.models}: {line}" for line in check_zoo(zoo)]
+    problems += [
+        f"xpresso.predicted: {name} is not a model of {config.xpresso.models}; {suggest(name, list(zoo))}"
+        for name in config.xpresso.predicted
+        if zoo and name not in zoo
+    ]
+    if problems:
+        raise CisweaveError(join_mistakes("the configuration", problems))
 
 
 def check_types(run: Run) -> None:

@@ -33,6 +33,20 @@ WRITTEN = {
     "seal gather": {"out", "chromatin_effects", "rejects", "tsv", "annotated_vcf", "best", "contexts_table"},
     "seal saturate": {"out", "rejects", "bigwig", "tsv", "best"},
     "seal plan": {"out"},
+    "xpresso build": {"out_folder", "rejects"},
+    "xpresso split": {"out", "rejects"},
+    "xpresso embed": {"out"},
+    "xpresso import_data": {"out_folder", "segments"},
+    "xpresso export_data": {"out_folder"},
+    "xpresso models": {"out"},
+    "xpresso train": {"out_folder"},
+    "xpresso import_model": {"out_folder"},
+    "xpresso baselines": {"out_folder"},
+    "xpresso evaluate": {"out_folder"},
+    "xpresso compare": {"out_folder"},
+    "xpresso predict": {"out", "rejects"},
+    "xpresso predict_variants": {"out", "rejects"},
+    "xpresso loci": {"out", "sequences_out"},
     "seqlets select": {"out"},
     "seqlets attribute": {"out", "qc"},
     "seqlets call": {"out"},
@@ -43,7 +57,7 @@ WRITTEN = {
 """Every parameter of a verb that names a file or folder of files to write."""
 
 
-@pytest.mark.parametrize("room", ["seal", "seqlets"])
+@pytest.mark.parametrize("room", ["seal", "xpresso", "seqlets"])
 def test_every_output_is_looked_at_and_no_input_is_taken_for_one(room):
     found = {}
     for verb in import_module(f"cisweave.cli.{room}").app.registered_commands:

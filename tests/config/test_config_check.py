@@ -44,7 +44,8 @@ def mistakes(config: dict[str, Any]) -> list[str]:
 
 
 def test_complete_configuration_gives_contexts_and_databases(complete: dict[str, Any]) -> None:
-    contexts, databases = check_run(load_config(complete))
+    contexts, databases, zoo = check_run(load_config(complete))
+    assert zoo == {}
     assert contexts == {"general": ["Liver"], "tissue": ["fetal liver"]}
     assert list(databases) == ["own"]
 
@@ -113,7 +114,7 @@ def test_files_that_jobs_make_may_be_absent(complete: dict[str, Any]) -> None:
     Path("general.tsv").unlink()
     Path("genome.fa").unlink()
     made = {Path("general.tsv"), Path("genome.fa")}
-    contexts, _ = check_run(load_config(complete), made, {Path("general.tsv"): ["Liver"]})
+    contexts, _, _ = check_run(load_config(complete), made, {Path("general.tsv"): ["Liver"]})
     assert contexts["general"] == ["Liver"]
     with pytest.raises(
         CisweaveError, match="'Liver' \\(set general\\) is not a column of general.tsv; use one of Lung"

@@ -71,12 +71,12 @@ class Folder:
         return Folder(path)
 
     def snakemake(self, *arguments: str, demo: bool = True, profile: str = "local", pretend: bool = False) -> Done:
-        """Run Snakemake here, with the Snakefile and a profile of the checkout."""
+        """Run Snakemake here, with the Snakefile and a profile of the checkout; ``demo``: all rooms of the demo."""
         out = self.path / "jobs.json"
         command = [sys.executable, str(ROOT / "tests/workflow/record_jobs.py"), str(out)]
         command += ["pretend"] if pretend else []
         command += ["--snakefile", str(ROOT / "workflow/Snakefile"), "--profile", str(ROOT / "profiles" / profile)]
-        command += ["--configfile", "config/demo.yaml"] if demo else []
+        command += ["--configfile", "config/demo.yaml", "config/demo_all.yaml"] if demo else []
         environment = os.environ | {"XDG_CACHE_HOME": str(self.path / ".cache"), "PYTHONPATH": ""}
         done = subprocess.run(
             [*command, *arguments], cwd=self.path, capture_output=True, text=True, env=environment, check=False

@@ -18,6 +18,7 @@ from cisweave.cli import build
 from cisweave.genome import figures as genome_figures
 from cisweave.genome.resources.catalogue import COLUMNS
 from cisweave.seal import figures as seal_figures
+from cisweave.xpresso import figures as xpresso_figures
 from tests.workflow.snake import ROOT, Done, Folder
 
 GPU_RULES = {
@@ -30,9 +31,11 @@ GPU_RULES = {
     "seal_attribute",
     "seal_saturate",
     "seal_haplotype",
+    "xpresso_train",
+    "xpresso_predict_variants",
     "seqlets_attribute",
 }
-SCRIPTS = {"genome_figures", "seal_figures", "seqlets_logos"}
+SCRIPTS = {"genome_figures", "seal_figures", "xpresso_figures", "seqlets_logos"}
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
 
@@ -102,11 +105,11 @@ def test_demo_all_makes_every_figure() -> None:
     command = ["make", "--no-print-directory", "-n", "demo-all"]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # under make itself too
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=plain)
-    assert done.stdout.splitlines()[-1].split() == ["scripts/demo.sh", "all", *sorted(targets())]
+    assert done.stdout.splitlines()[-1].split() == ["scripts/demo.sh", "--all-rooms", "all", *sorted(targets())]
 
 
 def test_program_and_rule_name_the_same_figures(plan: Done) -> None:
-    for room, module in (("genome", genome_figures), ("seal", seal_figures)):
+    for room, module in (("genome", genome_figures), ("seal", seal_figures), ("xpresso", xpresso_figures)):
         names = {f"{name}.{kind}" for name in module.FIGURES for kind in ("png", "svg")}
         names |= {f"{name}.tsv" for name in module.TABLES}
         written = plan.job(f"{room}_figures")["output"]
@@ -268,6 +271,7 @@ def test_own_data_without_variants_need_neither_world_nor_truth(tmp_path: Path) 
     }
     left_out |= {"genome_figures", "seal_finetune", "seal_select", "seal_predict", "seal_gather", "seal_interpret"}
     left_out |= {"seal_attribute", "seal_saturate", "seal_haplotype", "report_truth", "report_check"}
+    left_out |= {name for name in blocks() if name.startswith("xpresso_")}
     assert done.rules() == set(blocks()) - left_out
     assert "results/own/report.html" in done.job("report_html")["output"]
     assert "--genome-figures" not in done.job("report_html")["command"]

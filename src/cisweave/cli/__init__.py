@@ -19,6 +19,7 @@ from cisweave.core.logs import configure_logging
 GROUPS = {
     "genome": "Resources, variants, liftover, closest TSS, sequences, reject ledger.",
     "seal": "Chromatin model, TSS profiles, transfer-learned expression, variant effects.",
+    "xpresso": "Promoters, half-life, factors and microRNAs to expression: the zoo of models.",
     "seqlets": "Attribution, seqlets, motif annotation, the motif each variant breaks or makes.",
     "report": "The HTML report and the truth check of the built-in world.",
     "config": "Check a configuration, write its schema and its defaults.",

@@ -53,9 +53,11 @@ OUTPUTS = (
     "loci_out",
     "strongest",
     "table_out",
+    "sequences_out",
+    "segments",
 )
 """Parameters of verbs that name one file to write, whatever the verb; given as a list, the same names are inputs."""
-FOLDERS = ("bigwig_folder",)
+FOLDERS = ("bigwig_folder", "out_folder")
 """Parameters that name a folder to write files to."""
 
 

@@ -115,6 +115,9 @@ def html(
     seal_figures: Annotated[
         Path | None, typer.Option(help="Folder of the seal room's figures and tables (rule seal_figures).")
     ] = None,
+    xpresso_figures: Annotated[
+        Path | None, typer.Option(help="Folder of the xpresso room's figures and tables (rule xpresso_figures).")
+    ] = None,
     qc: Annotated[Path | None, typer.Option(help="Quality of the attributions (TSV).")] = None,
     annotated: Annotated[Many, typer.Option(help="Annotated seqlets (Parquet); once per motif database.")] = None,
     motif_effects: Annotated[Many, typer.Option(help="Motif effects (TSV); once per motif database.")] = None,
@@ -142,6 +145,7 @@ def html(
         ledgers=ledger or [],
         genome=genome_figures,
         seal=seal_figures,
+        xpresso=xpresso_figures,
         qc=qc,
         annotated=annotated or [],
         motif_effects=motif_effects or [],

@@ -53,12 +53,12 @@ def select(
 def attribute(
     loci: Loci,
     sequences: Sequences,
-    model: Chromatin,
+    model: Annotated[Path, typer.Option(help="Folder of the model: of chromatin, or of promoters.")],
     out: Annotated[
         Path,
         typer.Option(
             help="Attributions (HDF5) to write: projected (items, length), hypothetical (items, 4, length; A C G T), "
-            "in logits; an item is one locus x track."
+            "in units of the output (logits of chromatin, z-scores of expression); an item is one locus x track."
         ),
     ],
     qc: Annotated[Path, typer.Option(help="Quality per item (TSV) to write: predictions and convergence deltas.")],

@@ -1,7 +1,23 @@
 """The configuration: one typed model, one loader, one schema."""
 
-from cisweave.config.load import load_config, load_settings, read_contexts, read_databases, read_tracks
+from cisweave.config.load import (
+    load_config,
+    load_settings,
+    read_contexts,
+    read_databases,
+    read_tracks,
+    read_zoo,
+)
 from cisweave.config.model import Config
+from cisweave.config.promoters import (
+    EmbeddingSettings,
+    PromoterDataSettings,
+    PromoterEvaluationSettings,
+    PromoterPredictSettings,
+    PromoterSplitSettings,
+    PromoterTrainingSettings,
+    ZooModel,
+)
 from cisweave.config.sections import (
     AnnotationSettings,
     AttributionSettings,
@@ -46,6 +62,7 @@ __all__ = [
     "ChromatinSettings",
     "ClosestSettings",
     "Config",
+    "EmbeddingSettings",
     "EngineSettings",
     "ExplainSettings",
     "ExpressionSettings",
@@ -65,6 +82,11 @@ __all__ = [
     "PhaseSettings",
     "PredictSettings",
     "ProfileSettings",
+    "PromoterDataSettings",
+    "PromoterEvaluationSettings",
+    "PromoterPredictSettings",
+    "PromoterSplitSettings",
+    "PromoterTrainingSettings",
     "SaturateSettings",
     "ShardSettings",
     "SimulateSettings",
@@ -73,9 +95,11 @@ __all__ = [
     "TrainingSettings",
     "TruthSettings",
     "VariantSettings",
+    "ZooModel",
     "load_config",
     "load_settings",
     "read_contexts",
     "read_databases",
     "read_tracks",
+    "read_zoo",
 ]

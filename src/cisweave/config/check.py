@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cisweave.config.load import read_contexts, read_databases, read_tracks
+from cisweave.config.load import read_contexts, read_databases, read_tracks, read_zoo
 from cisweave.config.messages import join_mistakes, suggest
 from cisweave.config.model import Config
+from cisweave.config.promoters import ZooModel
 from cisweave.config.sections import MotifDatabase
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import existing, is_gzipped, read_text
@@ -17,6 +18,8 @@ from cisweave.core.files import existing, is_gzipped, read_text
 T = TypeVar("T")
 MODEL = "model.yaml"
 """The file that says a model folder is whole."""
+DATASET = "dataset.json"
+"""The file that says a folder of promoter data is whole."""
 
 #: Input files that are read as settings, not as inputs of a rule: no rule fetches them.
 READ_AS_SETTINGS = {"genome.variants.aliases", "genome.fetch.catalogue"}
@@ -27,7 +30,7 @@ def check_run(
     made: Collection[Path] = (),
     columns: Mapping[Path, Sequence[str]] | None = None,
     found: Sequence[str] = (),
-) -> tuple[dict[str, list[str]], dict[str, MotifDatabase]]:
+) -> tuple[dict[str, list[str]], dict[str, MotifDatabase], dict[str, ZooModel]]:
     """Check everything that a run reads, before any of its jobs.
 
     Parameters
@@ -43,51 +46,103 @@ def check_run(
 
     Returns
     -------
-    contexts, databases
-        The contexts per set and the motif databases by name, as the configuration's tables list them.
+    contexts, databases, zoo
+        The contexts per set, the motif databases and the promoter models by name, as the configuration's tables list
+        them.
 
     Raises
     ------
     CisweaveError
         Naming each mistake with the key it comes from, one line each.
     """
-    problems = missing_files(input_files(config), made) + inconsistent_genome(config) + inconsistent_seal(config)
-    problems += unknown_contigs(config, made) + awkward_paths(config) + list(found)
-    contexts = gather(problems, read_contexts, config.seal.contexts) if config.seal.contexts else None
-    contexts = contexts or {}
-    databases = gather(problems, read_databases, config.seqlets.databases) or {}
-    problems += wrong_contexts(config, contexts, made, columns or {})
-    if config.seal.imported.chromatin is None and config.seal.tracks not in made and config.seal.tracks.is_file():
-        tracks = gather(problems, read_tracks, config.seal.tracks) or {}
-        problems += missing_files({f"{config.seal.tracks}: {name}": path for name, path in tracks.items()}, made)
-    motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}
-    problems += missing_files(motif_files, made)
+    problems = missing_files(input_files(config), made) + inconsistent_genome(config)
+    problems += awkward_paths(config) + list(found)
+    contexts: dict[str, list[str]] = {}
+    databases: dict[str, MotifDatabase] = {}
+    zoo: dict[str, ZooModel] = {}
+    if "seal" in config.rooms:
+        contexts = check_seal(problems, config, made, columns or {})
+    if "xpresso" in config.rooms:
+        problems += inconsistent_xpresso(config)
+        zoo = gather(problems, read_zoo, config.xpresso.models) or {}
+    if "seqlets" in config.rooms:
+        databases = gather(problems, read_databases, config.seqlets.databases) or {}
+        motif_files = {f"{config.seqlets.databases}: {name}.path": db.path for name, db in databases.items() if db.path}
+        problems += missing_files(motif_files, made)
     if problems:
         raise CisweaveError(join_mistakes("the configuration", problems))
-    return contexts, databases
+    return contexts, databases, zoo
+
+
+def check_seal(
+    problems: list[str], config: Config, made: Collection[Path], columns: Mapping[Path, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Check what the seal room reads, add the mistakes to ``problems`` and return the contexts per set."""
+    seal = config.seal
+    problems += inconsistent_seal(config) + unknown_contigs(config, made)
+    contexts = (gather(problems, read_contexts, seal.contexts) if seal.contexts else None) or {}
+    problems += wrong_contexts(config, contexts, made, columns)
+    if seal.imported.chromatin is None and seal.tracks not in made and seal.tracks.is_file():
+        tracks = gather(problems, read_tracks, seal.tracks) or {}
+        problems += missing_files({f"{seal.tracks}: {name}": path for name, path in tracks.items()}, made)
+    return contexts
 
 
 def input_files(config: Config) -> dict[str, Path]:
-    """Key -> path of the input files the configuration names, apart from expression tables."""
-    genome = config.genome
-    files = {
-        f"genome.{key}": getattr(genome, key) for key in ("fasta", "tss", "gtf", "pairs", "vcf", "vcf_fasta", "chain")
-    }
+    """Key -> path of the input files that the rooms of a run read, apart from expression tables of the seal room."""
+    genome, cut = config.genome, "xpresso" in config.rooms and not made_promoters(config)
+    names = ["fasta"] if "seal" in config.rooms or cut or genome.vcf else []
+    names += ["tss"] if "seal" in config.rooms else []
+    names += ["gtf", "pairs", "vcf", "vcf_fasta", "chain"]
+    files = {f"genome.{key}": getattr(genome, key) for key in names}
     files["genome.variants.aliases"] = genome.variants.aliases
     files["genome.fetch.catalogue"] = genome.fetch.catalogue
+    files |= seal_files(config) if "seal" in config.rooms else {}
+    files |= xpresso_files(config) if "xpresso" in config.rooms else {}
+    return {key: path for key, path in files.items() if path is not None}
+
+
+def made_promoters(config: Config) -> bool:
+    """Whether promoters come ready-made, not from a genome."""
+    return config.xpresso.promoters is not None or config.xpresso.dataset is not None
+
+
+def seal_files(config: Config) -> dict[str, Path | None]:
+    """Key -> path of the input files of the seal room."""
     seal = config.seal
+    files: dict[str, Path | None] = {"seal.imported.profiles": seal.imported.profiles, "seal.phased": seal.phased}
     if seal.imported.chromatin is None:
         files["seal.tracks"] = seal.tracks
     else:
         files["seal.imported.chromatin"] = seal.imported.chromatin / MODEL
-    files["seal.imported.profiles"] = seal.imported.profiles
-    files["seal.phased"] = seal.phased
     if seal.imported.pretrained is not None:
         files["seal.imported.pretrained"] = seal.imported.pretrained / MODEL
     files |= {f"seal.imported.models.{name}": folder / MODEL for name, folder in seal.imported.models.items()}
     files |= {f"seal.groups.{name}": path for name, path in seal.groups.items()}
-    files |= {f"seal.annotation.{name}": path for name, path in seal.annotation.items()}
-    return {key: path for key, path in files.items() if path is not None}
+    return files | {f"seal.annotation.{name}": path for name, path in seal.annotation.items()}
+
+
+def xpresso_files(config: Config) -> dict[str, Path | None]:
+    """Key -> path of the input files of the xpresso room."""
+    xpresso = config.xpresso
+    files = {f"xpresso.split.{key}": getattr(xpresso.split, key) for key in ("groups", "table")}
+    if xpresso.dataset is not None:
+        return {**files, "xpresso.dataset": xpresso.dataset / DATASET}
+    names = ("expression", "promoters", "windows", "cage", "halflife", "tf", "mirna", "symbols")
+    return files | {f"xpresso.{key}": getattr(xpresso, key) for key in names}
+
+
+def inconsistent_xpresso(config: Config) -> list[str]:
+    """Keys of the xpresso room that contradict each other."""
+    xpresso, genome, problems = config.xpresso, config.genome, []
+    if not made_promoters(config) and xpresso.windows is None and genome.gtf is None:
+        problems.append(
+            "xpresso: there is nothing to take promoters from; write genome.gtf, or xpresso.promoters, "
+            "xpresso.windows or xpresso.dataset"
+        )
+    if xpresso.predicted and (genome.vcf is None or genome.gtf is None):
+        problems.append("xpresso.predicted: this needs genome.vcf and genome.gtf; write them, or leave predicted empty")
+    return problems
 
 
 def missing_files(files: Mapping[str, Path], made: Collection[Path]) -> list[str]:

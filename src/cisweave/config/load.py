@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cisweave.config.messages import NAME, NAME_RULE, describe_errors, join_mistakes
 from cisweave.config.model import Config
+from cisweave.config.promoters import ZooModel
 from cisweave.config.sections import MotifDatabase, Section
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_text
@@ -171,17 +172,29 @@ def refuse_comma(kind: str, name: str, path: str | Path, line: int) -> None:
 
 def read_databases(path: str | Path) -> dict[str, MotifDatabase]:
     """Read the motif databases (YAML: name -> entry) as name -> :class:`MotifDatabase`, in the order of the file."""
+    return read_entries(path, MotifDatabase, "database", "jaspar2024: {source: jaspar}")
+
+
+def read_zoo(path: str | Path) -> dict[str, ZooModel]:
+    """Read the table of promoter models (YAML: name -> entry) as name -> :class:`ZooModel`, in the file's order."""
+    return read_entries(path, ZooModel, "model", "Xpresso: {type: cnn/Xpresso}")
+
+
+def read_entries(path: str | Path, section: type[S], what: str, example: str) -> dict[str, S]:
+    """Read a YAML file of named entries of one kind; ``what`` and ``example`` are for messages."""
     data = read_yaml(path)
     if not isinstance(data, Mapping) or not data:
-        raise CisweaveError("list at least one database, for example 'jaspar2024: {source: jaspar}'", path=path)
-    databases = {}
+        raise CisweaveError(f"list at least one {what}, for example '{example}'", path=path)
+    entries = {}
     for name, entry in data.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise CisweaveError(f"{name!r} is not a name for a database ({NAME_RULE})", path=path)
+            raise CisweaveError(f"{name!r} is not a name for a {what} ({NAME_RULE})", path=path)
         if not isinstance(entry, Mapping):
-            raise CisweaveError(f"{name}: write keys and values below it, for example 'source: jaspar'", path=path)
-        databases[name] = validate(MotifDatabase, entry, name, Path(path), (name,))
-    return databases
+            raise CisweaveError(
+                f"{name}: write keys and values below it, for example '{example.partition('{')[2][:-1]}'", path=path
+            )
+        entries[name] = validate(section, entry, name, Path(path), (name,))
+    return entries
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
+from cisweave.config.promoters import (
+    PromoterDataSettings,
+    PromoterEvaluationSettings,
+    PromoterPredictSettings,
+    PromoterSplitSettings,
+)
 from cisweave.config.sections import (
     AnnotationSettings,
     AttributionSettings,
@@ -39,6 +45,7 @@ from cisweave.config.sections import (
 from cisweave.core.devices import DeviceName
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Room = Literal["seal", "xpresso", "seqlets"]
 
 
 class GenomeConfig(Section):
@@ -112,6 +119,53 @@ class SealConfig(Section):
     )
 
 
+class XpressoConfig(Section):
+    """Promoters and the features of genes to expression: the zoo of models."""
+
+    models: Path = Field(
+        Path("config/models.yaml"), description="Models to train, one entry each (YAML: name, then its type)."
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        [1], description="Every model is trained once with each."
+    )
+    dataset: Path | None = Field(None, description="Folder of ready-made data; null: they are built.")
+    expression: Path = Field(
+        Path("resources/57epigenomes.RPKM.pc.gz"), description="Expression table: gene_id, then values."
+    )
+    promoters: Path | None = Field(
+        None, description="FASTA of promoters, 5' to 3', named by gene; null: cut from genome.fasta."
+    )
+    windows: Path | None = Field(
+        None, description="BED6 of promoters on genome.fasta, named by gene; null: around the TSS of genome.gtf."
+    )
+    cage: Path | None = Field(None, description="CAGE peaks (BED, p1@gene) that place the TSS; null: by transcript.")
+    halflife: Path | None = Field(
+        None, description="Table of half-life features; null: computed from genome.gtf where promoters are."
+    )
+    tf: Path | None = Field(None, description="Factors per gene: TSV or Parquet, Harmonizome's file, or the workbook.")
+    mirna: Path | None = Field(None, description="microRNAs per gene: TSV, CSV, Parquet, or TargetScan's counts.")
+    symbols: Path | None = Field(None, description="TSV gene_id, symbol, where tables name genes by symbol.")
+    data: PromoterDataSettings = Field(default_factory=PromoterDataSettings, description="Making the data.")
+    split: PromoterSplitSettings = Field(default_factory=PromoterSplitSettings, description="One split for all models.")
+    evaluation: PromoterEvaluationSettings = Field(
+        default_factory=PromoterEvaluationSettings, description="Measuring models and baselines."
+    )
+    predict: PromoterPredictSettings = Field(default_factory=PromoterPredictSettings, description="Predicting.")
+    predicted: list[Name] = Field(
+        default_factory=list, description="Models whose promoters' variants (genome.vcf) are scored, with each seed."
+    )
+
+    @model_validator(mode="after")
+    def check_sources(self) -> XpressoConfig:
+        """Promoters come from one place."""
+        given = [key for key in ("dataset", "promoters", "windows") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} cannot go together; promoters come from one place")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
+        return self
+
+
 class SeqletsConfig(Section):
     """Attribution, seqlets and motifs."""
 
@@ -126,11 +180,22 @@ class Config(Section):
     """Everything a run can be told."""
 
     run: Name = Field("run", description="Name of the run; its output stands in results/<run>/.")
+    rooms: Annotated[list[Room], Field(min_length=1)] = Field(
+        ["seal", "seqlets"], description="What is run; keys of other rooms do not count. seqlets needs seal."
+    )
     seed: int = Field(1, ge=0, lt=2**31, description="Seed of training, attribution and the truth check's probes.")
     device: DeviceName = Field("auto", description="auto, cpu or cuda; cuda where there is none is an error.")
     simulate: SimulateSettings = Field(default_factory=SimulateSettings, description="The built-in world.")
     genome: GenomeConfig = Field(default_factory=GenomeConfig, description="Genome, annotation and variants.")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="What all training runs share.")
     seal: SealConfig = Field(default_factory=SealConfig, description="The seal room.")
+    xpresso: XpressoConfig = Field(default_factory=XpressoConfig, description="The xpresso room.")
     seqlets: SeqletsConfig = Field(default_factory=SeqletsConfig, description="The seqlets room.")
     truth: TruthSettings = Field(default_factory=TruthSettings, description="The truth check of the built-in world.")
+
+    @model_validator(mode="after")
+    def check_rooms(self) -> Config:
+        """The seqlets room explains what the seal room trained."""
+        if "seqlets" in self.rooms and "seal" not in self.rooms:
+            raise ValueError("rooms: seqlets needs seal, whose models and variants it explains; write both")
+        return self

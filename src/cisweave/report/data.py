@@ -21,6 +21,7 @@ from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
 from cisweave.seqlets.loci import rank_variants
 from cisweave.tables.frames import read_table
 from cisweave.tables.receipts import receipt_path
+from cisweave.xpresso.figures import TABLES as XPRESSO_TABLES
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class ReportFiles:
         Per context set (the name of the folder a file stands in; of the folder above for a ``model`` folder).
     genome
         Folder of the genome room's figures and tables.
-    seal
-        Folder of the seal room's figures and tables.
+    seal, xpresso
+        Folders of the rooms' figures and tables.
     qc
         Quality of the attributions.
     annotated, motif_effects, logos
@@ -59,6 +60,7 @@ class ReportFiles:
     ledgers: Sequence[Path] = field(default_factory=list)
     genome: Path | None = None
     seal: Path | None = None
+    xpresso: Path | None = None
     qc: Path | None = None
     annotated: Sequence[Path] = field(default_factory=list)
     motif_effects: Sequence[Path] = field(default_factory=list)
@@ -79,9 +81,11 @@ class ReportFiles:
                 yield f"{name}, {path.parent.name}", path
         counts = None if self.genome is None else self.genome / "summary.tsv"
         performance = None if self.seal is None else self.seal / "performance.tsv"
+        comparison = None if self.xpresso is None else self.xpresso / "comparison.tsv"
         for name, single in (
             ("allele counts", counts),
             ("performance", performance),
+            ("promoter models", comparison),
             ("attribution quality", self.qc),
             ("truth check", self.truth),
         ):
@@ -101,7 +105,8 @@ class ReportFiles:
         many = (self.evaluations, self.effects, self.ledgers, self.annotated, self.motif_effects, self.logos)
         counts = [] if self.genome is None else [self.genome / f"{name}.tsv" for name in TABLES]
         tables = [] if self.seal is None else [self.seal / f"{name}.tsv" for name in SEAL_TABLES]
-        return [*models, *counts, *tables, *(path for paths in many for path in paths), *single]
+        compared = [] if self.xpresso is None else [self.xpresso / f"{name}.tsv" for name in XPRESSO_TABLES]
+        return [*models, *counts, *tables, *compared, *(path for paths in many for path in paths), *single]
 
 
 class ReportData:
@@ -185,6 +190,12 @@ class ReportData:
         """Tables of the seal room by name; none where its figures are not given."""
         folder = self.files.seal
         return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in SEAL_TABLES}
+
+    @cached_property
+    def xpresso(self) -> dict[str, pd.DataFrame]:
+        """Tables of the xpresso room by name; none where its figures are not given."""
+        folder = self.files.xpresso
+        return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in XPRESSO_TABLES}
 
     @cached_property
     def logos(self) -> list[tuple[Path, dict[str, Any]]]:

@@ -19,6 +19,7 @@ from cisweave.report.sections.seal import seal_section
 from cisweave.report.sections.training import training_section
 from cisweave.report.sections.truth import truth_section
 from cisweave.report.sections.variants import variants_section
+from cisweave.report.sections.xpresso import xpresso_section
 
 Builder = Callable[[ReportData], Sequence[Block]]
 
@@ -39,6 +40,7 @@ SECTIONS = [
     Section("seal", "Seal", seal_section),
     Section("expression", "Expression", expression_section),
     Section("variants", "Top variants", variants_section),
+    Section("xpresso", "Xpresso and its zoo", xpresso_section),
     Section("logos", "Logos", logos_section),
     Section("motifs", "Motifs", motifs_section),
     Section("training", "Training", training_section),
