@@ -246,7 +246,7 @@ class Run:
         """Option of ``xpresso build`` -> file, of what the data are made from."""
         xpresso, genome = self.config.xpresso, self.config.genome
         cut = {} if xpresso.promoters else {"fasta": genome.fasta}
-        annotated = {} if xpresso.promoters or xpresso.windows else {"gtf": genome.gtf, "cage": xpresso.cage}
+        annotated = {} if xpresso.promoters else {"gtf": genome.gtf, "cage": None if xpresso.windows else xpresso.cage}
         named = {key: getattr(xpresso, key) for key in ("promoters", "halflife", "tf", "mirna", "symbols")}
         files = {"expression": xpresso.expression, **cut, **annotated, "bed": xpresso.windows, **named}
         return {option: str(path) for option, path in files.items() if path is not None}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cisweave.cli.common import Device, Seed, Settings, Threads
+from cisweave.cli.common import Device, Settings, Threads
 
 app = typer.Typer(
     no_args_is_help=True, help="Attribution, seqlets, motif annotation, the motif each variant breaks or makes."
@@ -63,7 +63,9 @@ def attribute(
     ],
     qc: Annotated[Path, typer.Option(help="Quality per item (TSV) to write: predictions and convergence deltas.")],
     settings: Settings = None,
-    seed: Annotated[Seed | None, typer.Option(help="Seed of the references; overrides the settings.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Seed of the references, in place of settings.")
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:

@@ -89,10 +89,22 @@ def merge_files(paths: Iterable[str | Path]) -> dict[str, Any]:
     return merged
 
 
-def load_settings(section: type[S], settings: str | None) -> S:
-    """Validate what ``--settings`` gave: JSON text, a YAML or JSON file, or ``None`` for the defaults."""
-    if settings is None:
-        return section()
+def load_settings(section: type[S], settings: str | None, **options: object) -> S:
+    """Validate what ``--settings`` gave, with those ``options`` that are not ``None`` in place of its keys.
+
+    Parameters
+    ----------
+    settings
+        JSON text, a YAML or JSON file, or ``None`` for the defaults.
+    """
+    path, data = (None, {}) if settings is None else read_settings(settings)
+    given = {key: value for key, value in options.items() if value is not None}
+    what = "--settings with these options" if given else "--settings"
+    return validate(section, {**data, **given}, what, path)
+
+
+def read_settings(settings: str) -> tuple[Path | None, Mapping[str, Any]]:
+    """The file that ``--settings`` names, if it names one, and its keys."""
     path = None
     if settings.lstrip().startswith("{"):
         try:
@@ -106,7 +118,7 @@ def load_settings(section: type[S], settings: str | None) -> S:
         data = read_yaml(path) or {}
     if not isinstance(data, Mapping):
         raise CisweaveError("--settings must consist of keys and values", path=path)
-    return validate(section, data, "--settings", path)
+    return path, data
 
 
 def read_contexts(path: str | Path) -> dict[str, list[str]]:

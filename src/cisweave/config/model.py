@@ -140,7 +140,7 @@ class XpressoConfig(Section):
     )
     cage: Path | None = Field(None, description="CAGE peaks (BED, p1@gene) that place the TSS; null: by transcript.")
     halflife: Path | None = Field(
-        None, description="Table of half-life features; null: computed from genome.gtf where promoters are."
+        None, description="Table of half-life features; null: computed from genome.gtf, unless promoters are a FASTA."
     )
     tf: Path | None = Field(None, description="Factors per gene: TSV or Parquet, Harmonizome's file, or the workbook.")
     mirna: Path | None = Field(None, description="microRNAs per gene: TSV, CSV, Parquet, or TargetScan's counts.")

@@ -254,7 +254,7 @@ def open_data(folder: str | Path) -> PromoterData:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CisweaveError("this is not a folder of promoter data; make one with: cisweave xpresso data", path=folder)
+        raise CisweaveError("this is not a folder of promoter data; make one with: cisweave xpresso build", path=folder)
     description = read_description(folder)
     genes = read_table(folder / GENES, GENE_COLUMNS)
     store = SequenceStore(folder / PROMOTERS) if PROMOTERS in description["files"] else None

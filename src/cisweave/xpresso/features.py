@@ -1,4 +1,6 @@
-"""Genes of an annotation, the transcript that stands for each, and its half-life features (Xpresso, section 5).
+"""Genes of an annotation, the transcript that stands for each, and its half-life features.
+
+As Xpresso made them (Agarwal and Shendure, Cell Reports 2020).
 
 Lengths count bases; the stop codon counts nowhere. As published (``compat: xpresso``) each exon's part counts one base
 less, since the 1-based ends were subtracted, and INTRONLEN is what of the transcript's span remains.

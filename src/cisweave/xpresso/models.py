@@ -180,21 +180,16 @@ MODEL_COLUMNS: dict[str, Callable[[ModelType], Any]] = {
     "batch_size": lambda kind: kind.training.get("batch_size"),
     "max_epochs": lambda kind: kind.training.get("max_epochs"),
     "patience": lambda kind: kind.training.get("patience"),
-    "published_r2": lambda kind: best_published(kind)[1],
-    "published_data": lambda kind: best_published(kind)[0],
+    "published_r2": lambda kind: kind.published[0].r2 if kind.published else None,
+    "published_data": lambda kind: kind.published[0].data if kind.published else "",
     "aliases": lambda kind: ",".join(kind.aliases),
 }
 """Columns of :func:`models_table` and what they hold of a type."""
 
 
 def models_table() -> pd.DataFrame:
-    """The types of the zoo with their inputs, published sizes, training and best published r² (``xpresso models``)."""
+    """The types of the zoo with their inputs, published sizes, training and published r² (``xpresso models``)."""
     from cisweave.models.promoter.registry import TYPES
 
-    return pd.DataFrame([{name: value(kind) for name, value in MODEL_COLUMNS.items()} for kind in TYPES.values()])
-
-
-def best_published(kind: ModelType) -> tuple[str, float | None]:
-    """The data and the r² of the best figure published for a type; none where nothing was."""
-    best = max(kind.published, key=lambda result: result.r2, default=None)
-    return ("", None) if best is None else (best.data, best.r2)
+    rows = [{name: value(kind) for name, value in MODEL_COLUMNS.items()} for kind in TYPES.values()]
+    return pd.DataFrame(rows).astype({"parameters": "Int64"})

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates of the zoo, with Keras's constants (spec of Xpresso and its zoo, section 3).
+"""Optimisers and learning rates of the zoo, with Keras's constants.
 
 What a step does is a function of the step's number alone, so that a resumed run goes on exactly.
 """

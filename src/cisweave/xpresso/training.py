@@ -165,6 +165,7 @@ def prepare(
     settings, opened = resolve_training(entry), open_data(data)
     rows = split_rows(read_split(split), opened, fold)
     check_labels(opened, rows, split)
+    check_halflife(opened, rows["train"], kind)
     if embedded is not None:
         embedded.check_belongs(opened, rows["train"])
     files = [*sorted(path for path in Path(data).iterdir() if path.is_file()), split]
@@ -188,6 +189,16 @@ def own_scaling(scaling: Scaling, inputs: str) -> Scaling:
     """The scaling without what a model of these inputs does not read."""
     kept = scaling if "T" in inputs else replace(scaling, tf_names=[], tf_mean=[])
     return kept if "M" in inputs else replace(kept, mirna_names=[], mirna_mean=[])
+
+
+def check_halflife(data: PromoterData, rows: NDArray[np.int64], kind: ModelType) -> None:
+    """A model that reads half-life features is trained on genes that have some."""
+    if "H" in kind.inputs and not data.has_halflife[rows].any():
+        raise CisweaveError(
+            f"no training gene has half-life features, which {kind.name} reads; build the data with them, or take a "
+            "type that does without",
+            path=data.folder,
+        )
 
 
 def check_labels(data: PromoterData, rows: Mapping[str, NDArray[np.int64]], split: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cisweave.cli.common import Settings, with_options
+from cisweave.cli.common import Settings
 from cisweave.cli.xpresso.app import (
     Bed,
     Cage,
@@ -65,7 +65,7 @@ def build(
         mirna=mirna,
         symbols=symbols,
         rejects=rejects,
-        settings=with_options(load_settings(PromoterDataSettings, settings), compat=compat),
+        settings=load_settings(PromoterDataSettings, settings, compat=compat),
     )
 
 
@@ -77,13 +77,16 @@ def split(
         Literal["random", "xpresso", "xpresso_tf", "xpresso_mirna", "chromosomes", "kfold", "table"] | None,
         typer.Option(help="How genes are split, in place of settings."),
     ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="The split of method table: TSV or Parquet gene_id, split, and fold.")
+    ] = None,
     rejects: RejectsOut = None,
     settings: Settings = None,
 ) -> None:
     """Say once for all models which genes train, validate and test."""
     from cisweave.xpresso.split import split_genes
 
-    split_genes(data, out, with_options(load_settings(PromoterSplitSettings, settings), method=method), rejects)
+    split_genes(data, out, load_settings(PromoterSplitSettings, settings, method=method, table=table), rejects)
 
 
 @app.command()
@@ -101,7 +104,7 @@ def embed(
     """Embed promoters as segments of k-mers, for the models that read them so."""
     from cisweave.xpresso.embedding import embed_data
 
-    embed_data(data, split, out, with_options(load_settings(EmbeddingSettings, settings), mode=mode), fold=fold)
+    embed_data(data, split, out, load_settings(EmbeddingSettings, settings, mode=mode), fold=fold)
 
 
 @app.command()

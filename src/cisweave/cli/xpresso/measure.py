@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cisweave.cli.common import Settings, with_options
+from cisweave.cli.common import Settings
 from cisweave.cli.xpresso.app import Data, Fold, Split, app
 from cisweave.config import PromoterEvaluationSettings, load_settings
 
@@ -45,7 +45,7 @@ def evaluate(
     """Measure one model over its seeds and folds: r², R², Spearman and errors with intervals over genes and runs."""
     from cisweave.xpresso.evaluate import evaluate_model
 
-    chosen = with_options(load_settings(PromoterEvaluationSettings, settings), bootstrap=bootstrap)
+    chosen = load_settings(PromoterEvaluationSettings, settings, bootstrap=bootstrap)
     evaluate_model(run, out_folder, chosen, name)
 
 
@@ -64,6 +64,5 @@ def compare(
     """Put models and baselines into one table, on the genes they share, and test their differences."""
     from cisweave.xpresso.compare import compare_models
 
-    loaded = load_settings(PromoterEvaluationSettings, settings)
-    chosen = with_options(loaded, bootstrap=bootstrap, published=published)
+    chosen = load_settings(PromoterEvaluationSettings, settings, bootstrap=bootstrap, published=published)
     compare_models(evaluation, out_folder, chosen, chosen.published)

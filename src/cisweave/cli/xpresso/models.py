@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cisweave.cli.common import Device, Seed, Threads, Training, with_options
+from cisweave.cli.common import Device, Seed, Threads, Training
 from cisweave.cli.xpresso.app import Data, Fold, Split, app
 from cisweave.config import TrainingSettings, ZooModel, load_settings
 from cisweave.core.devices import set_threads
@@ -23,7 +23,7 @@ def models(
 
     table = models_table()
     if out is None:
-        typer.echo(table.to_string(index=False))
+        typer.echo(table.fillna({"published_r2": ""}).to_string(index=False, na_rep=""))
     else:
         write_tsv(table, out)
 
@@ -58,12 +58,11 @@ def train(
     from cisweave.xpresso.training import train_model
 
     set_threads(threads)
-    entry = ZooModel(type=model_type) if settings is None and model_type else load_settings(ZooModel, settings)
     train_model(
         data,
         split,
         out_folder,
-        with_options(entry, type=model_type),
+        load_settings(ZooModel, settings, type=model_type),
         training=load_settings(TrainingSettings, training),
         seed=seed,
         fold=fold,
@@ -96,7 +95,7 @@ def import_model(
     halflife: Annotated[
         str | None,
         typer.Option(
-            help="Names of the half-life features in the model's order, by commas; needed where it takes six."
+            help="Names of the half-life features in the model's order, by commas; weights of 2018 name none."
         ),
     ] = None,
     data: Annotated[

@@ -4,7 +4,7 @@ A bundle names the weights of Keras's own layers ``layer_with_weights-N/kernel``
 blocks, recurrent cells, embeddings inside layers) stand in a list over the whole model, ``trainable_variables/i`` or
 ``variables/i``, whose numbers also count the weights of the named layers; only the second counts the means and
 variances of batch normalisation. How the layers are connected stands as JSON in ``keras_metadata.pb``, or, before
-TensorFlow 2.5, in ``saved_model.pb``. Layout: Xpresso, section 6.
+TensorFlow 2.5, in ``saved_model.pb``.
 """
 
 from __future__ import annotations

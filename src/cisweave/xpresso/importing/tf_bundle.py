@@ -2,7 +2,7 @@
 
 The index is a sorted-string table as LevelDB writes it: blocks of prefix-compressed keys, each followed by a byte for
 its compression and a checksum; the last 48 bytes tell where the block of blocks is. Its values are protocol buffers
-that say in which shard, where and in which type the numbers of a tensor stand. Layout: Xpresso, section 6.
+that say in which shard, where and in which type the numbers of a tensor stand.
 """
 
 from __future__ import annotations

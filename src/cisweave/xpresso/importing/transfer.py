@@ -1,8 +1,7 @@
 """Keras's tensors into the layers of a promoter network, one by one, each shape checked.
 
 Keras has channels last: a convolution's kernel (width, in, out) is (out, in, width) in PyTorch, a dense kernel
-(in, out) is (out, in). The gates of an LSTM stand in the same order; PyTorch's second bias is 0. Facts: Xpresso,
-section 2.9.
+(in, out) is (out, in). The gates of an LSTM stand in the same order; PyTorch's second bias is 0.
 
 Dimension legend
     in, out - channels or units, width - positions under a filter, heads, key - number and size of attention heads
