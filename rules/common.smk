@@ -117,9 +117,18 @@ def context_annotation(wildcards):
     return RUN.config.seal.annotation.get(wildcards.context_set, [])
 
 
-def source_options(wildcards, input):
-    """Options of ``xpresso build``, each with its file."""
-    return [word for option in RUN.promoter_sources for word in (f"--{option}", input.get(option))]
+def options_of(sources):
+    """Options of a verb, each with its file, or with the folder of data that the file makes whole."""
+
+    def words(wildcards, input):
+        files = {option: Path(input.get(option)) for option in sources}
+        return [
+            word
+            for option, file in files.items()
+            for word in (f"--{option}", str(file.parent if file.name == "dataset.json" else file))
+        ]
+
+    return words
 
 
 def embedding_settings(wildcards):
@@ -135,7 +144,7 @@ def embedding_file(wildcards):
 
 def model_entry(wildcards):
     """The entry of a promoter model as JSON."""
-    return RUN.zoo[wildcards.promoter_model].model_dump_json()
+    return RUN.model_entry(wildcards.promoter_model)
 
 
 def run_files(name):

@@ -7,10 +7,9 @@ rule xpresso_build:
     input:
         **RUN.promoter_sources,
     output:
+        # Tables of factors and microRNAs stand beside these where there are some; dataset.json lists and hashes all.
         genes="<results>/xpresso/data/genes.parquet",
         promoters="<results>/xpresso/data/promoters.h5",
-        tf=["<results>/xpresso/data/tf.parquet"] if RUN.config.xpresso.tf else [],
-        mirna=["<results>/xpresso/data/mirna.parquet"] if RUN.config.xpresso.mirna else [],
         whole="<results>/xpresso/data/dataset.json",
         rejects="<results>/xpresso/rejects/build.tsv",
     log:
@@ -25,7 +24,7 @@ rule xpresso_build:
         runtime=minutes(120),
     params:
         version=VERSIONS["xpresso"],
-        sources=source_options,
+        sources=options_of(RUN.promoter_sources),
         out=subpath(output.whole, parent=True),
         settings=RUN.settings("xpresso.data"),
     message:
@@ -158,7 +157,7 @@ rule xpresso_baselines:
         version=VERSIONS["xpresso"],
         data=subpath(input.data, parent=True),
         out=subpath(output.predictions, parent=True),
-        settings=RUN.settings("xpresso.evaluation"),
+        settings=RUN.settings("xpresso.baselines"),
     message:
         "Fitting baselines"
     shell:
@@ -190,7 +189,7 @@ rule xpresso_evaluate:
         version=VERSIONS["xpresso"],
         runs=each("--run", "predictions", folder=True),
         out=subpath(output.evaluation, parent=True),
-        settings=RUN.settings("xpresso.evaluation"),
+        settings=RUN.settings("xpresso.evaluation", "published"),
     message:
         "Measuring {wildcards.measured}"
     shell:
@@ -206,6 +205,7 @@ rule xpresso_compare:
         comparison="<results>/xpresso/comparison/comparison.tsv",
         ranking="<results>/xpresso/comparison/ranking.tsv",
         tests="<results>/xpresso/comparison/tests.tsv",
+        published="<results>/xpresso/comparison/published.tsv",
     log:
         "<results>/logs/xpresso/compare/all.log",
     benchmark:
@@ -231,10 +231,9 @@ rule xpresso_compare:
 rule xpresso_predict_variants:
     """Score the variants of every promoter: expression from the promoter with REF and with ALT."""
     input:
-        vcf=RUN.promoter_variants,
+        **RUN.variant_sources,
+        vcf=RUN.promoter_variants or [],
         fasta=lookup(dpath="genome/fasta", within=config),
-        gtf=RUN.config.genome.gtf or [],
-        cage=RUN.config.xpresso.cage or [],
         weights="<results>/xpresso/models/{promoter_model}/fold{fold}/seed{seed}/best/weights.safetensors",
         spec="<results>/xpresso/models/{promoter_model}/fold{fold}/seed{seed}/best/model.yaml",
     output:
@@ -255,13 +254,13 @@ rule xpresso_predict_variants:
     params:
         version=VERSIONS["xpresso"],
         model=subpath(input.weights, parent=True),
-        cage=each("--cage", "cage"),
+        sources=options_of(RUN.variant_sources),
         settings=RUN.settings("xpresso.predict"),
     message:
         "Scoring variants of promoters by {wildcards.promoter_model}"
     shell:
         "cisweave xpresso predict-variants --model {params.model:q} --vcf {input.vcf:q} --fasta {input.fasta:q}"
-        " --gtf {input.gtf:q} {params.cage:q} --out {output.effects:q} --rejects {output.rejects:q}"
+        " {params.sources:q} --out {output.effects:q} --rejects {output.rejects:q}"
         " --settings {params.settings:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
@@ -273,9 +272,10 @@ rule xpresso_figures:
         comparison=rules.xpresso_compare.output.comparison,
         ranking=rules.xpresso_compare.output.ranking,
         tests=rules.xpresso_compare.output.tests,
+        published=rules.xpresso_compare.output.published,
     output:
         comparison="<results>/xpresso/figures/comparison.tsv",
-        tables=expand("<results>/xpresso/figures/{name}.tsv", name=["ranking", "tests", "curves", "densities"]),
+        tables=expand("<results>/xpresso/figures/{name}.tsv", name=["ranking", "tests", "published", "curves", "densities"]),
         figures=expand(
             "<results>/xpresso/figures/{name}.{kind}",
             name=["comparison", "differences", "curves", "scatter", "densities"],

@@ -11,11 +11,13 @@ import argparse
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from cisweave.core.files import write_json
 from cisweave.models.promoter.build import build_network
 from cisweave.models.promoter.keras import count_parameters
 from cisweave.models.promoter.registry import TYPES
+from cisweave.report.sections.xpresso import CAPTION
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "results/checks/xpresso.json"
@@ -162,10 +165,21 @@ def report() -> Found:
     ).returncode
     if status:
         return {}, [f"the demo ended with status {status}"]
-    page = REPORT.read_text()
-    models = pd.read_csv(RESULTS / "comparison/comparison.tsv", sep="\t")["model"].unique()
-    absent = [name for name in models if name not in page]
-    return {"models_in_report": len(models) - len(absent)}, [f"not in the report: {name}" for name in absent]
+    models = pd.read_csv(RESULTS / "comparison/comparison.tsv", sep="\t")["model"].unique().tolist()
+    shown = [row[0] for row in table_rows(REPORT.read_text(), CAPTION)]
+    problems = [f"not in the table of the report: {name}" for name in models if name not in shown]
+    if not problems and sorted(shown) != sorted(models):
+        problems.append(f"the table of the report has {len(shown)} rows for {len(models)} models")
+    return {"models_in_report": len(set(models) & set(shown))}, problems
+
+
+def table_rows(page: str, caption: str) -> list[list[str]]:
+    """Texts of the cells of a table of the report, row by row."""
+    tables = re.findall(r'<table aria-label="([^"]*)">(.*?)</table>', page, re.DOTALL)
+    text = next((text for label, text in tables if unescape(label) == caption), "")
+    rows = re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)[1:]  # the first has the names of the columns
+    cells = [re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
+    return [[unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in row] for row in cells]
 
 
 PARTS: dict[str, tuple[str, Callable[[], Found]]] = {

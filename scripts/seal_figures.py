@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cisweave.cli.common import run_program
+
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for figures (PNG, SVG) and tables (TSV).")],
@@ -31,4 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

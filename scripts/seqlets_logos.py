@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cisweave.cli.common import run_program
+
 
 def main(
     attributions: Annotated[Path, typer.Option(help="Attributions (HDF5).")],
@@ -27,4 +29,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -122,6 +122,9 @@ main() {
     if [ -x "$VENV/bin/python" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$stamp" ] && "$VENV/bin/python" -c '' 2>/dev/null; then
         exit 0
     fi
+    if [ -L "$VENV" ]; then
+        fail "$VENV is a link to $(readlink "$VENV"), which was set up for another checkout; remove the link, and set up again"
+    fi
     PY=$(find_python)
     check_venv_module "$PY"
     mapfile -t torch < <(torch_options)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cisweave.cli.common import run_program
+
 
 def main(
     comparison: Annotated[Path, typer.Option(help="Folder with comparison, ranking and tests (from xpresso compare).")],
@@ -24,4 +26,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -202,16 +203,17 @@ class Run:
         """Folder of the promoter models' data."""
         return str(self.config.xpresso.dataset or self.folder / "xpresso/data")
 
-    @property
+    @cached_property
     def folds(self) -> list[str]:
         """Folds of the promoter models' split, counted from 1."""
-        split = self.config.xpresso.split
-        number = {"kfold": split.folds, "table": int(read_split(split.table)["fold"].max()) if split.table else 1}.get(
-            split.method, 1
-        )
+        split, number = self.config.xpresso.split, 1
+        if split.method == "kfold":
+            number = split.folds
+        elif split.table is not None:
+            number = int(read_split(split.table)["fold"].max())
         return [str(fold) for fold in range(1, number + 1)]
 
-    @property
+    @cached_property
     def embeddings(self) -> dict[str, EmbeddingSettings]:
         """Name -> settings of the embeddings that promoter models read."""
         return embeddings(self.zoo)
@@ -229,7 +231,7 @@ class Run:
         """Folders, below ``xpresso/models/``, of every training of a promoter model."""
         return [f"{name}/fold{fold}/seed{seed}" for fold in self.folds for seed in self.zoo_seeds(name)]
 
-    @property
+    @cached_property
     def measured(self) -> dict[str, list[str]]:
         """Folders, below ``xpresso/``, of all trainings of each promoter model, and of the baselines."""
         baselines = {BASELINES: [f"baselines/fold{fold}" for fold in self.folds]} if self.zoo else {}
@@ -241,15 +243,38 @@ class Run:
         genome = self.config.genome
         return str(self.folder / f"genome/{'lifted' if genome.chain else 'normalized'}.vcf.gz") if genome.vcf else ""
 
+    def model_entry(self, name: str) -> str:
+        """The entry of a promoter model as JSON text: what was written of it, but not its seeds, which are jobs."""
+        return self.zoo[name].model_dump_json(exclude_unset=True, exclude={"seeds"})
+
     @property
     def promoter_sources(self) -> dict[str, str]:
         """Option of ``xpresso build`` -> file, of what the data are made from."""
         xpresso, genome = self.config.xpresso, self.config.genome
-        cut = {} if xpresso.promoters else {"fasta": genome.fasta}
-        annotated = {} if xpresso.promoters else {"gtf": genome.gtf, "cage": None if xpresso.windows else xpresso.cage}
-        named = {key: getattr(xpresso, key) for key in ("promoters", "halflife", "tf", "mirna", "symbols")}
-        files = {"expression": xpresso.expression, **cut, **annotated, "bed": xpresso.windows, **named}
+        files: dict[str, Path | None] = {"expression": xpresso.expression, **self._gene_tables}
+        if xpresso.promoters is not None:
+            files["promoters"] = xpresso.promoters
+        else:
+            cage = xpresso.cage if xpresso.windows is None else None
+            files |= {"fasta": genome.fasta, "gtf": genome.gtf, "cage": cage, "bed": xpresso.windows}
         return {option: str(path) for option, path in files.items() if path is not None}
+
+    @property
+    def variant_sources(self) -> dict[str, str]:
+        """Option of ``xpresso predict-variants`` -> file, of the genes that variants are scored with.
+
+        They are those of the data, as long as these tell where their promoters lie.
+        """
+        xpresso = self.config.xpresso
+        if xpresso.promoters is None:
+            return {"data": f"{self.promoters}/dataset.json"}
+        files = {"gtf": self.config.genome.gtf, "cage": xpresso.cage, **self._gene_tables}
+        return {option: str(path) for option, path in files.items() if path is not None}
+
+    @property
+    def _gene_tables(self) -> dict[str, Path | None]:
+        """Tables of what is known of genes, by option."""
+        return {key: getattr(self.config.xpresso, key) for key in ("halflife", "tf", "mirna", "symbols")}
 
     @property
     def peaks(self) -> list[str]:
@@ -271,12 +296,15 @@ class Run:
         """The whole configuration as JSON text."""
         return self.config.model_dump_json()
 
-    def settings(self, key: str) -> str:
-        """Return the section at ``key`` (parts separated by dots) as JSON text for a verb's ``--settings``."""
+    def settings(self, key: str, *left_out: str) -> str:
+        """Return the section at ``key`` (parts separated by dots) as JSON text for a verb's ``--settings``.
+
+        Keys that the verb does not look at are ``left_out``, so that they do not run it again.
+        """
         section: Any = self.config
         for part in key.split("."):
             section = getattr(section, part)
-        return json.dumps(section.model_dump(mode="json"))
+        return json.dumps(section.model_dump(mode="json", exclude=set(left_out)))
 
     def database_entry(self, name: str) -> str:
         """Return the entry of a motif database as JSON text."""
@@ -309,12 +337,12 @@ def open_run(config: Mapping[str, Any]) -> Run:
     contexts, databases, zoo = check_run(
         checked, made, columns if files else {}, unready_fetches(checked, resources.values())
     )
-    refuse_zoo(checked, zoo)
     if "seal" in checked.rooms:
         contexts |= imported_contexts(checked, contexts)
         check_imported_chromatin(checked)
     run = Run(checked, contexts, databases, zoo, {product: resource.name for product, resource in resources.items()})
     check_types(run)
+    check_promoter_models(run)
     return run
 
 
@@ -332,16 +360,19 @@ def imported_contexts(config: Config, listed: Collection[str]) -> dict[str, list
     return {name: read_spec(folder).outputs for name, folder in folders.items()}
 
 
-def refuse_zoo(config: Config, zoo: Mapping[str, ZooModel]) -> None:
-    """Raise if the table of promoter models, or what the configuration says of them, is wrong."""
-    problems = [f"{config.xpresso.models}: {line}" for line in check_zoo(zoo)]
+def check_promoter_models(run: Run) -> None:
+    """Raise if the table of promoter models, their split, or what the configuration says of them is wrong."""
+    table, zoo = run.config.xpresso.models, run.zoo
+    problems = [f"{table}: {line}" for line in check_zoo(zoo, run.config.xpresso)]
     problems += [
-        f"xpresso.predicted: {name} is not a model of {config.xpresso.models}; {suggest(name, list(zoo))}"
-        for name in config.xpresso.predicted
+        f"xpresso.predicted: {name} is not a model of {table}; {suggest(name, list(zoo))}"
+        for name in run.config.xpresso.predicted
         if zoo and name not in zoo
     ]
     if problems:
         raise CisweaveError(join_mistakes("the configuration", problems))
+    if zoo:
+        assert run.folds  # a table of folds is read here, where its mistakes are told
 
 
 def check_types(run: Run) -> None:

@@ -107,6 +107,31 @@ def test_files_that_inputs_are_made_of_are_no_outputs(folder, out, message):
         check_outputs(options, CALLED)
 
 
+def test_files_of_promoter_data_are_no_outputs(folder):
+    (folder / "data").mkdir()
+    (folder / "data/dataset.json").write_text("{}")
+    options = {"data": folder / "data", "out": folder / "data/tf.parquet"}
+    with pytest.raises(CisweaveError, match="--out and --data's file are the same file"):
+        check_outputs(options, {"data": "--data", "out": "--out"})
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("fasta", "model/notes.tsv", "--fasta lies in the folder of --out, whose files are written anew"),
+        ("rejects", "model/rejects.tsv", "--rejects lies in the folder of --out"),
+        ("data", "model", "--out and --data are the same"),
+        ("source", "model/model.yaml", "SOURCE lies in the folder of --out"),
+    ],
+)
+def test_nothing_else_lies_in_a_folder_that_is_written(folder, name, path, message):
+    called = {"out_folder": "--out", "source": "SOURCE", "fasta": "--fasta", "rejects": "--rejects", "data": "--data"}
+    value = [folder / path] if name == "source" else folder / path
+    with pytest.raises(CisweaveError, match=message):
+        check_outputs({"out_folder": folder / "model", name: value}, called)
+    check_outputs({"out_folder": folder / "new", name: value}, called)
+
+
 def test_other_files_in_a_models_folder_may_be_written_again(folder):
     check_outputs({"chromatin": folder / "model", "out": folder / "model/notes.tsv"}, CALLED)
 

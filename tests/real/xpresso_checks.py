@@ -14,7 +14,7 @@ import pandas as pd
 from cisweave.sequence.genome import Genome
 from cisweave.xpresso.importing.models import import_model
 from cisweave.xpresso.predict import predict_promoters
-from cisweave.xpresso.sources import PromoterFiles
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.split import reconstruct_xpresso_split
 
 HUMAN = "weights/Xpresso_humanMedian_trainepoch.11-0.426.h5"
@@ -26,11 +26,15 @@ PROMOTERS = "annotation/Xpresso_hg38_promoters_cage_corrected.bed"
 DICTIONARY = "expression/zoo_gene_dictionary_human.tsv"
 
 
+BED = ["chrom", "start", "end", "gene_id", "score", "strand"]
+RANGES = ["metadata/ranges/chr", "metadata/ranges/start", "metadata/ranges/end"]
+
+
 def known_windows(folder: Path) -> pd.DataFrame:
     """Rows of the published promoters that lie in the pieces of hg38, with the published prediction."""
-    names = ["chrom", "start", "end", "gene_id", "score", "strand"]
-    windows = pd.read_csv(folder / WINDOWS, sep="\t", names=names)
-    windows["published"] = pd.read_csv(folder / PUBLISHED, sep="\t")["preds/expression_pred"]
+    windows, published = pd.read_csv(folder / WINDOWS, sep="\t", names=BED), pd.read_csv(folder / PUBLISHED, sep="\t")
+    assert (windows[BED[:3]].to_numpy() == published[RANGES].to_numpy()).all()
+    windows["published"] = published["preds/expression_pred"]
     with Genome(folder / HG38) as genome:
         inside = [
             row.chrom in genome.contigs
@@ -41,12 +45,15 @@ def known_windows(folder: Path) -> pd.DataFrame:
     return windows[inside].reset_index(drop=True)
 
 
-def predict_published(folder: Path, weights: str, out: Path) -> pd.DataFrame:
-    """Import Keras weights and predict the published promoters of the pieces, beside the published predictions."""
+def predict_published(folder: Path, weights: str, out: Path, **options: Any) -> pd.DataFrame:
+    """Import Keras weights (``options`` as the importer has them) and predict the published promoters of the pieces.
+
+    Gives columns ``prediction_z`` and ``published``.
+    """
     windows = known_windows(folder)
     bed = out / "windows.bed"
-    windows[["chrom", "start", "end", "gene_id", "score", "strand"]].to_csv(bed, sep="\t", header=False, index=False)
-    import_model(folder / weights, out / "model")
+    windows[BED].to_csv(bed, sep="\t", header=False, index=False)
+    import_model(folder / weights, out / "model", **options)
     predict_promoters(out / "model", out / "predictions.tsv", PromoterFiles(bed=bed, fasta=folder / HG38), device="cpu")
     table = pd.read_csv(out / "predictions.tsv", sep="\t")
     return windows.merge(table[["gene_id", "prediction_z"]], on="gene_id", validate="one_to_one")

@@ -12,7 +12,7 @@ import pytest
 from cisweave.config import PromoterEvaluationSettings
 from cisweave.report.blocks import Block, Figure, Notice, Table, Tiles
 from cisweave.report.data import ReportData, ReportFiles
-from cisweave.report.sections.xpresso import beaten_models, chosen_model, xpresso_section
+from cisweave.report.sections.xpresso import beaten_models, best_rival, chosen_model, xpresso_section
 from cisweave.tables.frames import read_table
 from cisweave.xpresso.compare import compare_models
 from cisweave.xpresso.evaluate import evaluate_model
@@ -82,14 +82,26 @@ def test_baselines_that_read_more_are_no_rivals() -> None:
     assert beaten_models(pd.DataFrame(rows)) == []
 
 
+def test_the_gain_is_over_a_baseline_of_the_models_inputs() -> None:
+    rows = {"model": ["tf", "kmer4", "halflife"], "inputs": ["HT", "P", "H"], "r2": [0.7, 0.4, 0.5]}
+    baselines = pd.DataFrame(rows)
+    assert best_rival(baselines, "PH")["model"] == "halflife"
+    assert best_rival(baselines, "PHT")["model"] == "tf"
+    assert best_rival(baselines, "M") is None
+
+
 def test_the_table_has_a_row_per_model_and_the_published_figures(files: ReportFiles) -> None:
     table = of_kind(xpresso_section(ReportData(files)), Table)[0]
     labels = [column.label for column in table.columns]
     rows = {row[0].text: dict(zip(labels, (cell.text for cell in row), strict=True)) for row in table.rows}
     assert next(iter(rows)) == "good"
     assert set(rows) == {"good", "fair", "poor", "kmer4", "mean"}
-    assert rows["fair"]["published r²"] == "0.567 [0.559, 0.574], promoter, half-life"
-    assert rows["poor"]["published r²"] == "–"
+    assert rows["fair"]["published r²"].split(" · ") == [
+        "0.567 [0.559, 0.574], promoter, half-life (Pipoli et al. 2022)",
+        "0.551 [0.540, 0.561], promoter, half-life; genes of the microRNA split (Pipoli et al. 2022)",
+        "0.590, promoter, half-life (Agarwal and Shendure 2020)",
+    ]
+    assert rows["poor"]["published r²"] == rows["mean"]["published r²"] == "–"
     assert rows["good"]["rank, over genes"].startswith("1 (1 to ")
     assert rows["good"]["runs"] == "2"
     assert rows["mean"]["inputs"] == "–"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from cisweave.models.promoter.registry import TYPES
+from cisweave.report.blocks import Column, Content, Table, Text
+from cisweave.report.html import render
+from cisweave.report.sections.xpresso import CAPTION
 from scripts import check_xpresso
 
 PARITY: dict[str, Any] = {"promoters": 25, "promoters_max_abs_diff": 4e-7, "k562_promoters": 25}
@@ -94,3 +98,40 @@ def test_a_model_below_the_baselines_is_a_problem(kind: str, comparison: pd.Data
 def test_a_comparison_without_baselines_is_a_problem(comparison: pd.DataFrame) -> None:
     models = comparison[comparison["type"].isin(TYPES)]
     assert check_xpresso.zoo_problems(models) == ["there is no baseline of half-life features and k-mers"]
+
+
+def page(names: list[str]) -> str:
+    """A report whose table of models has these rows, and that names other models elsewhere."""
+    columns = [Column("model", "model"), Column("r2", "r²", ".3f", bar=1.0)]
+    table = Table.of(pd.DataFrame({"model": names, "r2": 0.5}), columns, CAPTION, search=True)
+    other = Table.of(pd.DataFrame({"model": ["TF"]}), columns[:1], "Another table")
+    return render("own", [Content("xpresso", "Promoter models", [Text("The mean, TF and halflife."), other, table])])
+
+
+def test_rows_are_those_of_the_table_of_models() -> None:
+    rows = check_xpresso.table_rows(page(["A & B", "mean"]), CAPTION)
+    assert rows == [["A & B", "0.500"], ["mean", "0.500"]]
+    assert check_xpresso.table_rows(page(["A"]), "no such table") == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (["TF", "mean"], []),
+        (["mean"], ["not in the table of the report: TF"]),
+        (["TF", "mean", "halflife"], ["the table of the report has 3 rows for 2 models"]),
+    ],
+)
+def test_a_model_that_the_table_lacks_is_a_problem(
+    shown: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Though its name stands elsewhere on the page."""
+    (tmp_path / "comparison").mkdir()
+    pd.DataFrame({"model": ["TF", "TF", "mean", "mean"]}).to_csv(tmp_path / "comparison/comparison.tsv", index=False)
+    (tmp_path / "report.html").write_text(page(shown))
+    monkeypatch.setattr(check_xpresso, "RESULTS", tmp_path)
+    monkeypatch.setattr(check_xpresso, "REPORT", tmp_path / "report.html")
+    monkeypatch.setattr(check_xpresso.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    figures, problems = check_xpresso.report()
+    assert problems == said
+    assert figures == {"models_in_report": len({"TF", "mean"} & set(shown))}

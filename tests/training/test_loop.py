@@ -86,7 +86,16 @@ def test_early_stopping(tmp_path):
 
 def test_divergence_is_said(tmp_path):
     with pytest.raises(CisweaveError, match="diverged"):
-        run(tmp_path, 2, Regression(learning_rate=float("1e30")))
+        run(tmp_path / "nan", 2, Regression(learning_rate=float("1e30")))
+
+
+def test_a_loss_without_bounds_has_diverged(tmp_path):
+    class Endless(Regression):
+        def validation_step(self, batch, batch_idx):
+            self.log("valid_loss", torch.tensor(float("inf")), batch_size=len(batch[1]))
+
+    with pytest.raises(CisweaveError, match="diverged"):
+        run(tmp_path, 2, Endless())
 
 
 def test_order_is_a_function_of_seed_and_epoch():
@@ -126,6 +135,59 @@ def test_learning_rate_finder(tmp_path):
     assert module.learning_rate > 1e-8
 
 
+class Scheduled(Regression):
+    """Its schedule sets the rate at every step."""
+
+    def configure_optimizers(self):
+        optimizer = super().configure_optimizers()
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 if step >= 125 else 1.0)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def test_a_rate_that_was_found_outlives_schedules_and_going_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"settings": SETTINGS.model_copy(update={"find_learning_rate": True}), "examples": 1000}
+    whole, result = run(tmp_path / "whole", 2, Scheduled(learning_rate=1e-9), **options)
+    assert whole.learning_rate > 1e-8
+    assert whole.optimizers().param_groups[0]["lr"] == pytest.approx(0.5 * whole.learning_rate)
+    run(tmp_path / "killed", 1, Scheduled(learning_rate=1e-9), **options)
+    (tmp_path / "killed" / "finished.json").unlink()
+    resumed, again = run(tmp_path / "killed", 2, Scheduled(learning_rate=1e-9), **options)
+    assert again.history.equals(result.history)
+    assert torch.equal(resumed.network[1].weight, whole.network[1].weight)
+
+
+def test_a_rate_that_was_not_found_is_said(tmp_path, caplog):
+    run(tmp_path, 1, settings=SETTINGS.model_copy(update={"find_learning_rate": True}), examples=16)
+    assert "found none; training goes on with the one in the settings" in caplog.text
+
+
+def test_a_run_that_goes_on_has_all_of_its_time(tmp_path):
+    whole, _ = run(tmp_path / "whole", 3)
+    seconds = "00:00:00:30"
+    timed = TrainingSettings(tensorboard=False, csv_log=False, trainer={"max_time": seconds})
+    run(tmp_path / "cut", 1, settings=timed)
+    (tmp_path / "cut" / "finished.json").unlink()
+    saved = torch.load(tmp_path / "cut" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert not any("Time" in name for name in saved["callbacks"])
+    resumed, again = run(tmp_path / "cut", 3, settings=timed)
+    assert (again.epochs, again.stopped_by_time) == (3, False)
+    assert torch.equal(resumed.network[1].weight, whole.network[1].weight)
+
+
+def test_time_ends_a_run_after_an_epoch(tmp_path, monkeypatch, caplog):
+    from cisweave.training.loop import WallTime
+
+    monkeypatch.setattr(
+        WallTime, "time_elapsed", lambda self, stage="train": 61.0 * (self._start_time["train"] is not None)
+    )
+    timed = TrainingSettings(tensorboard=False, csv_log=False, trainer={"max_time": "00:00:01:00"})
+    _, result = run(tmp_path, 5, settings=timed)
+    assert (result.epochs, result.stopped_by_time) == (1, True)
+    assert "max_time ended the training after 1 epochs; the same command goes on" in caplog.text
+    assert not (tmp_path / "finished.json").exists()
+
+
 def test_batch_size_finder(tmp_path):
     settings = TrainingSettings(tensorboard=False, csv_log=False, find_batch_size=True)
     module, _ = run(tmp_path, 1, settings=settings, examples=200)
@@ -160,6 +222,8 @@ def test_trainer_options_are_passed_through(tmp_path):
     [
         ({"max_steps": 2}, "stopped before valid_loss was measured"),
         ({"max_time": "00:00:00:00"}, "stopped before valid_loss was measured"),
+        ({"accelerator": "bogus"}, "Lightning refuses the section training.trainer"),
+        ({"devices": [0]}, "Lightning refuses the section training.trainer"),
         ({"fast_dev_run": True}, "went through without a mistake; nothing is saved"),
     ],
 )

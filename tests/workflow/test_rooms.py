@@ -12,7 +12,7 @@ FILES = {
     "promoters.fa": ">gene1\nACGT\n",
     "expression.tsv": "gene_id\tLiver\ngene1\t1\n",
     "tf.tsv": "gene_id\tMYC\ngene1\t1\n",
-    "models.yaml": "A: {type: cnn/Xpresso}\nB: {type: lstm/classic, seeds: [7]}\n",
+    "models.yaml": "A: {type: cnn/Xpresso_nohalf}\nB: {type: lstm/only_promoter, seeds: [7]}\n",
     "own.yaml": "run: own\nrooms: [xpresso]\n"
     "xpresso: {models: models.yaml, promoters: promoters.fa, expression: expression.tsv, tf: tf.tsv, seeds: [1, 2]}\n",
 }
@@ -56,6 +56,29 @@ def test_one_more_model_trains_alone(own: Folder) -> None:
     assert not done.rules() & {"xpresso_build", "xpresso_split", "xpresso_embed", "xpresso_baselines"}
 
 
+@pytest.mark.parametrize("change", ["mirna: tf.tsv", "data: {pseudocount: 1}", "halflife: tf.tsv"])
+def test_other_data_are_built_anew(own: Folder, change: str) -> None:
+    own.finish("--configfile", "own.yaml", demo=False)
+    own.edit("own.yaml", "seeds: [1, 2]", f"seeds: [1, 2], {change}")
+    assert "xpresso_build" in plan(own).rules()
+
+
+def test_one_more_seed_trains_alone(own: Folder) -> None:
+    own.finish("--configfile", "own.yaml", demo=False)
+    own.edit("models.yaml", "seeds: [7]", "seeds: [7, 8]")
+    assert trained(plan(own)) == {("B", "1", "8")}
+
+
+def test_a_setting_runs_what_looks_at_it(own: Folder) -> None:
+    own.finish("--configfile", "own.yaml", demo=False)
+    own.edit("own.yaml", "seeds: [1, 2]", "seeds: [1, 2], evaluation: {published: false}")
+    assert plan(own).rules() - {"report_html", "report_check"} == {"xpresso_compare", "xpresso_figures"}
+    own.edit("own.yaml", "evaluation: {published: false}", "baselines: {kmer: 2}")
+    done = plan(own)
+    assert [job["wildcards"] for job in done.jobs if job["rule"] == "xpresso_evaluate"] == [{"measured": "baselines"}]
+    assert not done.rules() & {"xpresso_build", "xpresso_split", "xpresso_train"}
+
+
 def test_folds_are_jobs(own: Folder) -> None:
     own.edit("own.yaml", "seeds: [1, 2]", "seeds: [1], split: {method: kfold, folds: 3}")
     done = plan(own)
@@ -71,7 +94,9 @@ def test_folds_are_jobs(own: Folder) -> None:
         ("promoters: promoters.fa, ", "", "there is nothing to take promoters from"),
         ("tf: tf.tsv", "tf: absent.tsv", 'xpresso.tf: "absent.tsv" does not exist'),
         ("seeds: [1, 2]", "seeds: [1, 1]", "seeds must differ"),
-        ("seeds: [1, 2]", "predicted: [A]", "this needs genome.vcf and genome.gtf"),
+        ("seeds: [1, 2]", "predicted: [A]", "xpresso.predicted: this needs genome.vcf"),
+        ("seeds: [1, 2]", "predicted: [A]", "xpresso.predicted: this needs genome.gtf"),
+        ("seeds: [1, 2]", "split: {method: table, table: tf.tsv}", "tf.tsv"),
     ],
 )
 def test_mistakes_are_told_before_any_job(own: Folder, old: str, new: str, said: str) -> None:
@@ -79,6 +104,7 @@ def test_mistakes_are_told_before_any_job(own: Folder, old: str, new: str, said:
     done = own.dry_run("--configfile", "own.yaml", demo=False)
     assert done.status != 0
     assert said in done.text
+    assert "Traceback" not in done.text
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from cisweave.config import PromoterEvaluationSettings
+from cisweave.config import PromoterBaselineSettings, PromoterEvaluationSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
 from cisweave.xpresso.baselines import PENALTIES, baselines_for, counted_slice, fit_baselines, fit_ridge, kmer_shares
 from cisweave.xpresso.dataset import HALF_LIFE, PromoterData, open_data, write_data
 from cisweave.xpresso.evaluate import evaluate_model
 
-SETTINGS = PromoterEvaluationSettings(bootstrap=50, kmer=2)
+SETTINGS = PromoterBaselineSettings(kmer=2)
 GENES, LENGTH = 400, 60
 
 
@@ -79,7 +79,7 @@ def test_the_table_is_that_of_a_run(world: tuple[Path, Path], fitted: Path) -> N
 
 
 def test_each_input_adds_what_it_holds(fitted: Path, tmp_path: Path) -> None:
-    scores = evaluate_model([fitted], tmp_path / "evaluation", SETTINGS).scores
+    scores = evaluate_model([fitted], tmp_path / "evaluation", PromoterEvaluationSettings(bootstrap=0)).scores
     rows = scores.query("split == 'test' and epoch == 'best' and scope == 'mean' and metric == 'r2'")
     r2 = rows.set_index("model")["value"]
     assert r2["mean"] == 0
@@ -131,6 +131,17 @@ def test_test_genes_have_no_say_in_the_fit() -> None:
     second = fit_ridge({**features, "test": features["test"] + 9}, {**labels, "test": labels["test"] * 5})
     assert first.penalty == second.penalty
     assert np.array_equal(first.predicted["valid"], second.predicted["valid"])
+
+
+def test_features_that_help_no_validation_gene_leave_the_mean() -> None:
+    """A correlation of what little is left of the weights would be that of a model that learned something."""
+    rng = np.random.default_rng(6)
+    features = {part: rng.normal(size=(40, 3)) for part in ("train", "valid", "test")}
+    labels = {part: values[:, 0] * (-1 if part == "valid" else 1) for part, values in features.items()}
+    found = fit_ridge(features, labels)
+    assert found.penalty is None
+    assert np.ptp(found.predicted["test"]) == 0
+    assert found.valid_mse == pytest.approx(((labels["valid"] - labels["train"].mean()) ** 2).mean())
 
 
 def test_shares_of_kmers_are_those_of_the_letters() -> None:

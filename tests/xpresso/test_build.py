@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from cisweave.sequence.onehot import decode
 from cisweave.simulate import build_world
 from cisweave.xpresso.build import build_data
 from cisweave.xpresso.dataset import HALF_LIFE, PromoterData
+from cisweave.xpresso.promoter_files import PromoterFiles
+from cisweave.xpresso.tables import read_expression
 from tests.real.checks import data_folder
 from tests.simulate.reader import World, revcomp
 
@@ -24,9 +28,17 @@ FOLDER, REASON = data_folder()
 UP, DOWN = 700, 300
 
 
-def build(folder: Path, settings: dict[str, Any] | None = None, **files: Any) -> PromoterData:
+def build(
+    folder: Path, settings: dict[str, Any] | None = None, expression: Path | None = None, **files: Any
+) -> PromoterData:
     chosen = PromoterDataSettings(**{"upstream": UP, "downstream": DOWN, **(settings or {})})
-    return build_data(folder / "data", rejects=folder / "rejects.tsv", settings=chosen, **files)
+    return build_data(
+        folder / "data",
+        PromoterFiles(**files),
+        expression=expression,
+        rejects=folder / "rejects.tsv",
+        settings=chosen,
+    )
 
 
 def rejects(folder: Path) -> dict[str, str]:
@@ -268,6 +280,34 @@ def test_cage_peaks_move_the_tss(tmp_path: Path) -> None:
     assert data.genes["start"].tolist() == [8, 6, 18]
 
 
+def test_cage_peaks_far_from_the_gene_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = small(tmp_path, [exon("A", "1", 200_011, 200_020), exon("B", "1", 11, 20)])
+    text = (tmp_path / "genome.fa").read_text().replace(GENOME["1"], GENOME["1"] * 7000)
+    (tmp_path / "genome.fa").write_text(text)
+    window = {"upstream": 4, "downstream": 2}
+    (tmp_path / "cage.bed").write_text("1\t9\t14\tp1@NA,p1@NB\t5\t+\t12\t13\t0\n")
+    data = build(tmp_path, window, **files, cage=tmp_path / "cage.bed")
+    assert data.genes["start"].tolist() == [200_006, 8]
+    assert "no gene" not in caplog.text
+    (tmp_path / "cage.bed").write_text("1\t9\t14\tp1@NA,p1@other\t5\t+\t12\t13\t0\n")
+    build(tmp_path, window, **files, cage=tmp_path / "cage.bed")
+    assert "CAGE moves the TSS of no gene" in caplog.text
+
+
+def test_a_transcript_of_two_genes_is_told(tmp_path: Path) -> None:
+    lines = [exon("A", "1", 11, 20), exon("B", "1", 14, 20), exon("C", "1", 11, 20).replace('"TC"', '"TB"')]
+    data = build(tmp_path, {"upstream": 4, "downstream": 2}, **small(tmp_path, lines))
+    assert data.gene_ids == ["A"]
+    assert rejects(tmp_path) == {"B": "shared_transcript", "C": "shared_transcript"}
+
+
+def test_a_table_without_expression_is_told(tmp_path: Path) -> None:
+    files = small(tmp_path, [exon("A", "1", 11, 20)])
+    (tmp_path / "e.tsv").write_text("gene_id\tx\nA\t\n")
+    with pytest.raises(CisweaveError, match="gives no gene an expression"):
+        build(tmp_path, {"columns": ["x"]}, expression=tmp_path / "e.tsv", **files)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -283,10 +323,25 @@ def test_bad_cage_peaks(tmp_path: Path, text: str, message: str) -> None:
         build(tmp_path, {"upstream": 4, "downstream": 2}, **files, cage=tmp_path / "cage.bed")
 
 
-def test_bigbed_is_told(tmp_path: Path) -> None:
-    files = small(tmp_path, [exon("A", "1", 11, 20)])
-    (tmp_path / "cage.bb").write_bytes(bytes.fromhex("ebf28987") + bytes(60))
-    with pytest.raises(CisweaveError, match="bigBedToBed"):
+BIGBED = (
+    "c-njYsk5Dhfq`Ke69X7%Lg`0Pni&WU7$Iy%s8~D0$OT*_iAg!B3Q4Ic##~ClnYjfJjuMv!mjVzJmlS2@r7I+76y@hyD?ou#P-<FgQEFatszPyUVJ"
+    "VmaR*_$vpPQ<XU!+i+oS2rDp93@oq`ovWuLMYel?0b07L|ZZQUbFS3i69HOEUBG6f*OW%)r#=nwJ8xUkS*<sY{cKK>)>jAMBwF2MA>frR^P9p%N8"
+    "yk{OuP6w+89F*&o_yZZ(E<@zQ23Hve2Dx@$l`YAkXKKWWi!t#e@W2mH5p_J6)0QR7T-3y!KJ6aXA=2-GNa-Ff@J!{D;!SMbFzZcN7l!Sx_EJ=0>d"
+    "IlvQiXWLgz4FY&<dKQVGm{I37Yq{^7>s$Ck4@}3RlxvEg`kwm0mMvbvBC%x0s6}j#8v=eAlrx$%6_mWLj|N4Sq~Ff4+8@qQc4FK4mFDb$qpePHiU"
+    "Bg;Px>va3Yye50zJk%D)EYDgfbXfIa"
+)
+"""The peaks of CAGE and one of gene C as another program (pybigtools 0.2) packed them, sorted by place."""
+
+
+def test_cage_peaks_of_a_bigbed(tmp_path: Path) -> None:
+    files = small(tmp_path, [exon("A", "1", 11, 20), exon("B", "1", 11, 20), exon("C", "1", 5, 20, "-")])
+    content = zlib.decompress(base64.b85decode(BIGBED))
+    (tmp_path / "cage.bb").write_bytes(content)
+    data = build(tmp_path, {"upstream": 4, "downstream": 2}, **files, cage=tmp_path / "cage.bb")
+    # of A the peak at base 3 (0-based) comes first here, and its window begins a base before the contig
+    assert data.genes["start"].tolist() == [-1, 6, 15]
+    (tmp_path / "cage.bb").write_bytes(content[:400])
+    with pytest.raises(CisweaveError, match="damaged"):
         build(tmp_path, **files, cage=tmp_path / "cage.bb")
 
 
@@ -347,6 +402,35 @@ def test_a_promoter_fasta(tmp_path: Path) -> None:
 def test_files_that_do_not_go_together(tmp_path: Path, files: dict[str, str], message: str) -> None:
     with pytest.raises(CisweaveError, match=message):
         build(tmp_path, **{name: Path(path) for name, path in files.items()})
+
+
+# --- as published ----------------------------------------------------------------------------------------------------
+def test_as_published_genes_without_coding_sequence_and_on_other_contigs_are_left_out(tmp_path: Path) -> None:
+    coding = [exon(gene, chrom, 11, 20) + "\n" + exon(gene, chrom, 12, 18).splitlines()[1].replace("exon", "CDS")
+              for gene, chrom in (("A", "chr1"), ("Y", "chrY"))]  # fmt: skip
+    files = small(tmp_path, [*coding, exon("B", "1", 11, 20)])
+    with open(tmp_path / "genome.fa", "a") as handle:
+        handle.write(">Y\n" + GENOME["1"] + "\n")
+    window = {"upstream": 4, "downstream": 2}
+    assert build(tmp_path, {**window, "compat": "xpresso"}, **files).gene_ids == ["A"]
+    assert rejects(tmp_path) == {"Y": "contig_not_wanted", "B": "no_cds"}
+    assert build(tmp_path, {**window, "compat": "xpresso", "contigs": None}, **files).gene_ids == ["A", "Y"]
+    assert build(tmp_path, window, **files).gene_ids == ["A", "Y", "B"]
+
+
+def test_settings_as_published_survive_being_written_out() -> None:
+    for given in ({"compat": "xpresso"}, {"compat": "xpresso", "contigs": None}, {}):
+        settings = PromoterDataSettings(**given)
+        assert PromoterDataSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_as_published_the_universal_reference_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = tmp_path / "rpkm.tsv"
+    table.write_text("gene_id\tE000\tE003\tE004\nA\t9\t1\t2\n")
+    assert read_expression(table)["A"] == 2
+    assert "universal reference" in caplog.text
+    assert read_expression(table, compat="xpresso")["A"] == 1.5
+    assert read_expression(table, ["E000"])["A"] == 9
 
 
 # --- real data --------------------------------------------------------------------------------------------------------

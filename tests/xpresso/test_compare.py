@@ -17,8 +17,11 @@ from cisweave.tables.frames import read_table
 from cisweave.xpresso.compare import (
     COMPARISON_COLUMNS,
     RANKING_COLUMNS,
+    RESULT_COLUMNS,
+    TABLES,
     TEST_COLUMNS,
     compare_models,
+    published_of,
     ranks_of,
     run_differences,
     shared_genes,
@@ -73,6 +76,27 @@ def test_published_figures_are_shown_on_request_alone(evaluations: list[Path], t
     assert rows.loc[["poor", "mean"], "published_r2"].isna().all()
 
 
+def test_every_published_figure_stands_in_its_table(evaluations: list[Path], tmp_path: Path) -> None:
+    compare_models(evaluations, tmp_path / "out", SETTINGS, published=True)
+    table = read_table(tmp_path / "out/published.tsv", RESULT_COLUMNS)
+    assert table.groupby("model", sort=False)["r2"].agg(list).to_dict() == {
+        "good": [0.5668, 0.5508, 0.590],  # the last is Xpresso's own
+        "fair": [0.6058],
+        "halflife": [0.170],
+    }
+    assert table["source"].str.startswith("Agarwal").tolist() == [False, False, True, False, True]
+    compare_models(evaluations, tmp_path / "none", SETTINGS)
+    assert read_table(tmp_path / "none/published.tsv", RESULT_COLUMNS).empty
+
+
+def test_published_linear_models_are_those_of_the_same_inputs() -> None:
+    figures = {name: published_of(name, "baseline/ridge")[0].r2 for name in ("halflife", "kmer1+halflife")}
+    assert figures == {"halflife": 0.170, "kmer1+halflife": 0.273}
+    assert published_of("kmer5+halflife", "baseline/ridge")[0].r2 == 0.470
+    assert published_of("kmer4", "baseline/ridge") == ()
+    assert published_of("halflife", "token/globalP") == ()  # a model of that name is no baseline
+
+
 def test_ranking_goes_by_r2(evaluations: list[Path], tmp_path: Path) -> None:
     compare_models(evaluations, tmp_path / "out", SETTINGS)
     table = read_table(tmp_path / "out/ranking.tsv", RANKING_COLUMNS)
@@ -82,6 +106,7 @@ def test_ranking_goes_by_r2(evaluations: list[Path], tmp_path: Path) -> None:
     assert best["model"].tolist()[-1] == "mean"
     assert (best["rank_low"] <= best["rank"]).all()
     assert (best["rank"] <= best["rank_high"]).all()
+    assert (best[["rank_low", "rank_high"]] % 1 == 0).all(axis=None)
     assert best["first"].sum() == pytest.approx(1.0)
     assert best["first"].iloc[0] > 0.95
     assert (best["genes"] == GENES["test"]).all()
@@ -175,7 +200,7 @@ def test_folds_are_compared_fold_by_fold(tmp_path: Path) -> None:
 def test_the_same_in_the_same_bytes(evaluations: list[Path], tmp_path: Path) -> None:
     for out in ("one", "two"):
         compare_models(evaluations, tmp_path / out, SETTINGS)
-    for name in ("comparison", "ranking", "tests"):
+    for name in TABLES:
         assert (tmp_path / f"one/{name}.tsv").read_bytes() == (tmp_path / f"two/{name}.tsv").read_bytes()
 
 
@@ -207,6 +232,30 @@ def test_models_without_common_genes_are_refused(evaluations: list[Path], tmp_pa
         compare_models([*evaluations, tmp_path / "evaluation/other"], tmp_path / "out", SETTINGS)
 
 
+def test_a_model_may_be_called_by_a_number(tmp_path: Path) -> None:
+    folders = []
+    for name in ("123", "True", "1e5"):
+        folders.append(tmp_path / "evaluation" / name)
+        evaluate_model([write_run(tmp_path / name, 0.3 + len(name))], folders[-1], SETTINGS, name)
+    for chosen in (folders, folders[:1]):
+        found = compare_models(chosen, tmp_path / "out", SETTINGS)
+        assert set(found.comparison["model"]) == {folder.name for folder in chosen}
+
+
+def test_damaged_evaluations_are_told(evaluations: list[Path], tmp_path: Path) -> None:
+    path = evaluations[0] / "evaluation.tsv"
+    whole = path.read_text()
+    path.write_text(whole.replace("\tmean\t", "\tmeen\t"))
+    with pytest.raises(CisweaveError, match="good lacks rows of scope mean"):
+        compare_models(evaluations, tmp_path / "out", SETTINGS)
+    path.write_text(whole.replace("good\t", "other\t"))
+    with pytest.raises(CisweaveError, match=r"good does not stand both"):
+        compare_models(evaluations, tmp_path / "out", SETTINGS)
+    path.write_text(whole.splitlines(keepends=True)[0])
+    with pytest.raises(CisweaveError, match="good does not stand both"):
+        compare_models(evaluations, tmp_path / "out", SETTINGS)
+
+
 def test_shared_genes_leave_out_folds_that_one_lacks() -> None:
     assert shared_genes([{1: ("a", "b"), 2: ("c",)}, {1: ("b", "d")}]) == {1: ("b",)}
 
@@ -218,5 +267,7 @@ def test_equal_models_share_the_better_rank() -> None:
 def test_runs_are_paired_by_seed_and_by_fold() -> None:
     left, right = pd.Series([0.5, 0.6, 0.7], index=[0, 1, 2]), pd.Series([0.1, 0.3], index=[2, 0])
     assert run_differences({1: left}, {1: right}) == pytest.approx([0.2, 0.6])
-    assert run_differences({1: pd.Series([0.2], index=[0])}, {1: left}) == pytest.approx([-0.3, -0.4, -0.5])
+    one = pd.Series([0.2], index=[0])
+    assert run_differences({1: one}, {1: left}) == pytest.approx([-0.3])  # a model that has one seed
+    assert run_differences({1: one}, {1: left}, exact=True) == pytest.approx([-0.3, -0.4, -0.5])
     assert run_differences({1: left, 2: left}, {1: right, 2: right}) == pytest.approx([0.4, 0.4])

@@ -152,3 +152,42 @@ def test_a_broken_folder_is_told(tmp_path: Path) -> None:
         handle.write(b"x")
     with pytest.raises(CisweaveError, match="not the one that dataset.json names"):
         open_data(tmp_path / "data")
+
+
+def test_damaged_sequences_are_told(tmp_path: Path) -> None:
+    import h5py
+
+    genes = pd.DataFrame({"gene_id": ["a", "b"]})
+    data = write_data(tmp_path / "data", genes, [np.zeros((2, 6), np.uint8)], upstream=3, downstream=3)
+    data.close()
+    with h5py.File(tmp_path / "data/promoters.h5", "r+") as store:
+        store["codes"][1, 2] = 9
+    opened = open_data(tmp_path / "data")
+    assert not opened.windows([0]).any()
+    with pytest.raises(CisweaveError, match="damaged"):
+        opened.windows([1])
+
+
+def test_what_fails_leaves_the_data_of_before(tmp_path: Path) -> None:
+    write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(CisweaveError, match="3 promoters for 4 genes"):
+        write_data(tmp_path, genes(), [CODES[:3]], upstream=UP, downstream=DOWN)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_foreign_files_are_not_written_over(tmp_path: Path) -> None:
+    tf().to_parquet(tmp_path / "tf.parquet")
+    with pytest.raises(CisweaveError, match=r"cisweave has not made this tf\.parquet"):
+        write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tf.parquet"]
+    (tmp_path / "dataset.json").write_text('{"mine": 1}')
+    with pytest.raises(CisweaveError, match=r"cisweave has not made this dataset\.json"):
+        write(tmp_path)
+
+
+def test_what_a_workflow_left_of_its_own_data_is_replaced(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "dataset.json.receipt.json").write_text("{}")
+    (tmp_path / "dataset.json").unlink()  # as Snakemake removes the outputs that it knows
+    assert len(write(tmp_path)) == 4

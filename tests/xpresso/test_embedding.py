@@ -243,6 +243,9 @@ def test_an_embedding_belongs_to_its_data_and_split(data: PromoterData, tmp_path
     other = write_data(tmp_path / "other", pd.DataFrame({"gene_id": ["A"]}), None)
     with pytest.raises(CisweaveError, match="the embedded genes are not those of"):
         found.check_belongs(other, np.array(TRAIN))
+    shifted = write_data(tmp_path / "shifted", data.genes, [np.roll(CODES, 1, axis=1)], upstream=30, downstream=30)
+    with pytest.raises(CisweaveError, match="the embedded promoters are not those that .* holds now"):
+        found.check_belongs(shifted, np.array(TRAIN))
 
 
 def test_wrong_slices_and_data(data: PromoterData, tmp_path: Path) -> None:
@@ -270,9 +273,26 @@ def test_foreign_and_damaged_files(data: PromoterData, tmp_path: Path) -> None:
             store.attrs[name] = value
         with pytest.raises(CisweaveError, match="not a store of embedded promoters"):
             open_embedding(tmp_path / "changed.h5")
-    (tmp_path / "changed.h5").write_bytes(whole)
-    with h5py.File(tmp_path / "changed.h5", "a") as store:
-        del store["vectors"]
-        store["vectors"] = np.zeros((64, 3), np.float32)
-    with pytest.raises(CisweaveError, match="parts do not fit each other"):
-        open_embedding(tmp_path / "changed.h5")
+    wrong = [
+        ("vectors", np.zeros((63, 64), np.float32)),
+        ("mean", np.zeros(65)),
+        ("sd", np.ones(3)),
+        ("sd", np.zeros(64)),
+        ("mean", np.full(64, np.nan)),
+        ("vectors", np.full((64, 64), np.inf, np.float32)),
+        ("train_rows", [GENES]),
+    ]
+    for name, values in wrong:
+        (tmp_path / "changed.h5").write_bytes(whole)
+        with h5py.File(tmp_path / "changed.h5", "a") as store:
+            del store[name]
+            store[name] = values
+        with pytest.raises(CisweaveError, match="parts do not fit each other"):
+            open_embedding(tmp_path / "changed.h5")
+    for values in (np.zeros(64), 1.0, h5py.SoftLink("/vectors")):
+        (tmp_path / "changed.h5").write_bytes(whole)
+        with h5py.File(tmp_path / "changed.h5", "a") as store:
+            del store["vectors"]
+            store["vectors"] = values
+        with pytest.raises(CisweaveError, match="not a store of embedded promoters"):
+            open_embedding(tmp_path / "changed.h5")

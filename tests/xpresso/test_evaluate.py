@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cisweave.config import PromoterEvaluationSettings
+from cisweave.config import PromoterBaselineSettings, PromoterEvaluationSettings
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import read_json
+from cisweave.core.files import read_json, write_json
 from cisweave.tables.frames import read_table
 from cisweave.xpresso.evaluate import EVALUATION_COLUMNS, evaluate_model
 from cisweave.xpresso.metrics import METRICS, score, t_interval
@@ -211,7 +211,7 @@ def test_trainings_and_baselines_are_evaluated_as_they_are_written(tmp_path: Pat
     runs = [tmp_path / "run" / str(seed) for seed in (1, 2)]
     for seed, run in enumerate(runs, start=1):
         train_model(data, split, run, xpresso(max_epochs=2), training=QUIET, seed=seed, device="cpu")
-    fit_baselines(data, split, tmp_path / "baselines", SETTINGS)
+    fit_baselines(data, split, tmp_path / "baselines", PromoterBaselineSettings())
     found = evaluate_model(runs, tmp_path / "model", SETTINGS, "small")
     assert set(found.history["epoch"]) == {0, 1}
     assert found.history[["train_loss", "valid_loss"]].notna().all(axis=None)
@@ -230,3 +230,27 @@ def test_evaluating_needs_no_torch() -> None:
     code = "import sys; " + "; ".join(f"import cisweave.xpresso.{name}" for name in modules)
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("parameters", 9), ("settings", {"optimizer": "adam"}), ("slice", [0, 5]), ("network", {"k": 1})]
+)
+def test_runs_of_other_settings_are_not_seeds_of_one_model(key: str, value: object, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(seed), 0.3, seed) for seed in (0, 1)]
+    write_json(runs[1] / "metrics.json", read_json(runs[1] / "metrics.json") | {key: value})
+    with pytest.raises(CisweaveError, match=f"its {key} are not those of"):
+        evaluate_model(runs, tmp_path / "out", SETTINGS, "model")
+
+
+def test_values_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", 0.3)
+    table = pd.read_parquet(run / "predictions.parquet")
+    table.assign(measured="a").to_parquet(run / "predictions.parquet", index=False)
+    with pytest.raises(CisweaveError, match="measured of gene G1_"):
+        evaluate_model([run], tmp_path / "out", SETTINGS, "model")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\tb", "a\nb"])
+def test_a_name_must_be_readable(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CisweaveError, match="cannot be called"):
+        evaluate_model([write_run(tmp_path / "run", 0.3)], tmp_path / "out", SETTINGS, name)

@@ -105,6 +105,19 @@ def test_a_transcript_without_coding_sequence_has_no_features(tmp_path: Path) ->
         assert all(value != value for value in half_life_features(found.transcripts[0], genome, "chr1").values())
 
 
+def test_a_transcript_of_two_genes_is_taken_for_neither(tmp_path: Path) -> None:
+    rows = [("G", "T", 31), ("G", "U", 41), ("H", "T", 21)]
+    lines = [f'1\tx\texon\t{at}\t{at + 5}\t.\t+\t.\tgene_id "{gene}"; transcript_id "{name}";\n'
+             for gene, name, at in rows]  # fmt: skip
+    (tmp_path / "a.gtf").write_text("".join(lines))
+    found = read_annotation(tmp_path / "a.gtf")
+    assert {name: [one.transcript_id for one in gene.transcripts] for name, gene in found.items()} == {
+        "G": ["U"],
+        "H": [],
+    }
+    assert found["H"].shared == found["G"].shared == "T"
+
+
 # --- which transcript -------------------------------------------------------------------------------------------------
 def transcript(name: str, utr5: int, coding: int, utr3: int, pieces: int = 1) -> Transcript:
     """A transcript of parts of these lengths on the plus strand, the coding one in several exons."""

@@ -13,6 +13,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from cisweave.config import PromoterEvaluationSettings
+from cisweave.core.figures import panels
+from cisweave.report.data import ReportData, ReportFiles
 from cisweave.tables.frames import read_table
 from cisweave.xpresso.compare import compare_models
 from cisweave.xpresso.evaluate import evaluate_model
@@ -23,6 +25,7 @@ from cisweave.xpresso.figures import (
     chosen_predictions,
     density,
     difference_matrices,
+    draw_published,
     draw_xpresso_figures,
 )
 from tests.xpresso.evaluation_runs import GENES, write_baselines, write_run
@@ -66,7 +69,7 @@ def test_all_figures_and_tables_are_written_the_same_twice(compared: Path, tmp_p
 
 def test_tables_of_the_comparison_are_copied_whole(compared: Path, tmp_path: Path) -> None:
     draw_xpresso_figures(compared / "comparison", evaluations(compared), tmp_path)
-    for name in ("comparison", "ranking", "tests"):
+    for name in ("comparison", "ranking", "tests", "published"):
         assert read_table(tmp_path / f"{name}.tsv").equals(read_table(compared / f"comparison/{name}.tsv"))
 
 
@@ -78,15 +81,35 @@ def test_curves_are_those_of_the_models_in_their_order(compared: Path, tmp_path:
     assert curves.groupby("model")["chosen"].mean().tolist() == [0.5] * 3  # one of two seeds each
 
 
-def test_models_are_drawn_by_the_seed_of_the_validation_genes(compared: Path) -> None:
-    table = pd.read_parquet(compared / "evaluation/good/predictions.parquet")
-    valid = table[table["split"] == "valid"]
-    errors = ((valid["best"] - valid["measured"]) ** 2).groupby(valid["seed"]).mean()
-    chosen = chosen_predictions(table)["good"]
-    assert chosen["seed"].unique().tolist() == [errors.idxmin()]
-    assert len(chosen) == GENES["test"]
-    worse = table[table["seed"] == errors.idxmax()].assign(fold=2)
-    assert len(chosen_predictions(pd.concat([table, worse]))["good"]) == 2 * GENES["test"]  # one seed per fold
+def test_the_run_that_is_drawn_is_the_one_whose_figure_stands_beside_it(tmp_path: Path) -> None:
+    """Also where validation genes cannot choose: of runs that are equal on them, both take the first."""
+    runs = [write_run(tmp_path / str(seed), noise, seed) for seed, noise in ((5, 0.9), (2, 0.3))]
+    for run in runs:
+        table = pd.read_parquet(run / "predictions.parquet")
+        table.loc[table["split"] == "valid", "best"] = table["measured"]
+        table.to_parquet(run / "predictions.parquet", index=False)
+    found = evaluate_model(runs, tmp_path / "evaluation", SETTINGS, "twins")
+    drawn = chosen_predictions(pd.read_parquet(tmp_path / "evaluation/predictions.parquet"))["twins"]
+    told = found.scores.query("split == 'test' and epoch == 'best' and scope == 'chosen' and metric == 'r2'")
+    assert drawn["seed"].unique().tolist() == [5]
+    assert np.corrcoef(drawn["best"], drawn["measured"])[0, 1] ** 2 == pytest.approx(told["value"].iloc[0])
+
+
+def test_a_run_of_each_fold_is_drawn(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"{fold}{seed}", 0.3 + seed, seed, fold) for fold in (1, 2) for seed in (0, 1)]
+    drawn = chosen_predictions(evaluate_model(runs, tmp_path / "evaluation", SETTINGS, "model").predictions)["model"]
+    assert drawn.groupby("fold")["seed"].unique().map(list).to_dict() == {1: [0], 2: [0]}
+    assert len(drawn) == 2 * GENES["test"]
+
+
+def test_every_published_figure_is_drawn() -> None:
+    rows = [("a", 0.5, 0.4, 0.6), ("a", 0.7, np.nan, np.nan), ("b", -0.1, np.nan, np.nan)]
+    with panels(1, 1, 3, 3) as (_, (ax,)):
+        draw_published(ax, pd.DataFrame(rows, columns=["model", "r2", "low", "high"]), {"a": 1.27, "b": 0.27})
+        _, filled, hollow = ax.collections
+        assert filled.get_offsets().tolist() == [[0.5, 1.27], [-0.1, 0.27]]
+        assert hollow.get_offsets().tolist() == [[0.7, 1.27]]
+        assert len(hollow.get_facecolor()) == 0
 
 
 def test_densities_hold_all_genes(compared: Path, tmp_path: Path) -> None:
@@ -128,6 +151,19 @@ def test_baselines_alone_are_drawn(compared: Path, tmp_path: Path) -> None:
     draw_xpresso_figures(tmp_path / "comparison", only, tmp_path / "figures")
     assert read_table(tmp_path / "figures/curves.tsv").empty
     assert read_table(tmp_path / "figures/tests.tsv").empty
+
+
+def test_any_name_is_drawn_as_it_is(tmp_path: Path) -> None:
+    folders = []
+    for name, noise in (("123", 0.3), (r"$\frac{a$", 0.6)):
+        folders.append(tmp_path / "evaluation" / str(noise))
+        evaluate_model([write_run(tmp_path / str(noise), noise)], folders[-1], SETTINGS, name)
+    compare_models(folders, tmp_path / "comparison", SETTINGS)
+    draw_xpresso_figures(tmp_path / "comparison", folders, tmp_path / "figures")
+    data = ReportData(ReportFiles(xpresso=tmp_path / "figures"))
+    assert {
+        name: table["model"].iloc[0] for name, table in data.xpresso.items() if "model" in table and len(table)
+    } == (dict.fromkeys(("comparison", "ranking", "curves", "densities"), "123"))
 
 
 def test_the_script_draws(compared: Path, tmp_path: Path) -> None:

@@ -31,8 +31,11 @@ def write(folder: Path, text: str, name: str = "a.tsv") -> Path:
         "ENSID\tE003\tE004\r\nENSG00000000001\t1\t3\r\nG2\t0\t8\r\n",
         "Gene ID\tE003\tE004\t\nENSG00000000001\t1\t3\t\nG2\t0\t8\t\n",  # tabs at all ends
         "gene_id\tE003\tE004\nENSG00000000001\t1\t3\t\nG2\t0\t8\t\n",  # tabs at the ends of rows, as Roadmap has
+        "gene_id\tE003\tE004\nENSG00000000001\t1\t3\nG2\t0\t8\t\t\n",  # of some rows
         "E003\tE004\nENSG00000000001\t1\t3\nG2\t0\t8\n",  # names of rows, as R writes them
         "\tE003\tE004\nENSG00000000001\t1\t3\nG2\t0\t8\n",  # and pandas
+        "\tgene_id\tE003\tE004\n7\tENSG00000000001\t1\t3\n8\tG2\t0\t8\n",  # numbers of rows, too
+        '"gene_id"\t"E003"\t"E004"\n"ENSG00000000001"\t1\t3\n"G2"\t0\t8\n',
         "symbol\tgene_id\tE003\tE004\nA\tENSG00000000001\t1\t3\nB\tG2\t0\t8\n",
     ],
 )
@@ -118,3 +121,53 @@ def test_only_the_wanted_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "gene_id\ta\tb\nG1\t1\t2\n")
     assert list(read_gene_table(path, ["b"]).columns) == ["b"]
     assert list(read_gene_table(path).columns) == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", ["BAD", "N/A", "null", ".", "1,5", "1_000"])
+def test_a_bad_value_does_not_drop_its_column(tmp_path: Path, value: str) -> None:
+    path = write(tmp_path, f"gene_id\tsample\ta\tb\nG1\tliver\t{value}\t2\nG2\tliver\t3\t4\n")
+    with pytest.raises(CisweaveError, match=f"'{value}' of gene G1 in a is not a number"):
+        read_expression(path)
+
+
+def test_the_columns_that_count_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        read_expression(write(tmp_path, "gene_id\tsample\tlength\tb\nG1\tliver\t900\t2\n"))
+    assert "the median of 2 columns (length, b)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gene_id\ta\tb\nG1\t1\t2\nG2\t5\t15\t99\n", "line 3: 4 fields instead of 3"),
+        ("gene_id\ta\tb\nG1\t1\t2\t3\nG2\t5\t15\n", "line 2: 4 fields instead of 3"),
+        ("gene_id\ta\tb\nG1\t1\t2\n\nG2\t5\n", "line 4: 2 fields instead of 3"),
+        ("gene_id,a,b\nG1,1,2\nG2,5,1,5\n", "line 3: 4 fields"),
+        ('gene_id\ta\tb\nG1\t1\t2\n"G2\t5\t1\n', "line 3: 1 fields instead of 3"),
+        ("a\tb\nG1\t1\t2\nG2\t1\n", "line 3: 2 fields instead of 3"),
+    ],
+)
+def test_rows_with_a_field_too_many_or_too_few(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(CisweaveError, match=message):
+        read_expression(write(tmp_path, text))
+
+
+def test_gene_ids_in_the_index_of_parquet(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["G1", "G2"], name="gene_id"))
+    for number, index in enumerate((table.index, table.index.rename(None))):
+        table.set_index(index).to_parquet(tmp_path / f"{number}.parquet")
+        assert read_expression(tmp_path / f"{number}.parquet").to_dict() == {"G1": 1.0, "G2": 2.0}
+    table.reset_index().set_index(pd.Index([5, 7])).to_parquet(tmp_path / "a.parquet")
+    assert read_expression(tmp_path / "a.parquet").to_dict() == {"G1": 1.0, "G2": 2.0}
+
+
+def test_times_are_no_expression(tmp_path: Path) -> None:
+    table = pd.DataFrame({"gene_id": ["G1"], "day": pd.to_datetime(["2020-01-01"]), "a": [1.0]})
+    table.to_parquet(tmp_path / "a.parquet")
+    assert read_expression(tmp_path / "a.parquet").to_dict() == {"G1": 1.0}
+    with pytest.raises(CisweaveError, match="column day holds times"):
+        read_expression(tmp_path / "a.parquet", ["day"])
+
+
+def test_names_of_genes_in_quotes(tmp_path: Path) -> None:
+    assert read_symbols(write(tmp_path, '"gene_id"\t"symbol"\n"G2"\t"B"\n')) == {"G2": ["B"]}

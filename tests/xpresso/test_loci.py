@@ -84,7 +84,7 @@ def test_the_highest_predictions_are_chosen_and_unknown_bases_passed_over(world:
     table = select(world, tmp_path, top=2)
     known = ["plus", "minus", "other"]
     from cisweave.xpresso.predict import predict_promoters
-    from cisweave.xpresso.sources import PromoterFiles
+    from cisweave.xpresso.promoter_files import PromoterFiles
 
     predictions = predict_promoters(world.model, tmp_path / "p.tsv", PromoterFiles(data=world.folder / "data"))
     ranked = predictions[predictions.gene_id.isin(known)].sort_values("prediction_z", ascending=False)
@@ -97,6 +97,14 @@ def test_genes_may_come_from_a_table(world: World, tmp_path: Path) -> None:
     assert read_genes(tmp_path / "genes.tsv") == ["minus", "plus"]
     with pytest.raises(CisweaveError, match="gene 'nobody' is not in these data"):
         select(world, tmp_path, genes=["nobody"])
+
+
+def test_a_table_of_genes_may_have_versions_but_must_name_some(tmp_path: Path) -> None:
+    (tmp_path / "genes.tsv").write_text("gene_id\nENSG00000000001.4\nplus\nENSG00000000001\n")
+    assert read_genes(tmp_path / "genes.tsv") == ["ENSG00000000001", "plus"]
+    (tmp_path / "genes.tsv").write_text("gene_id\n")
+    with pytest.raises(CisweaveError, match="names no gene"):
+        read_genes(tmp_path / "genes.tsv")
 
 
 def test_the_same_call_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
@@ -214,6 +222,11 @@ def test_a_strand_of_another_kind_is_refused(world: World, tmp_path: Path) -> No
         read_reverse(tmp_path / "loci.tsv", 2)
     table.drop(columns="strand").to_csv(tmp_path / "loci.tsv", sep="\t", index=False)
     assert not read_reverse(tmp_path / "loci.tsv", 2).any()
+    for strand in (None, ["+", ""]):
+        named = table.drop(columns="strand") if strand is None else table.assign(strand=strand)
+        named.to_csv(tmp_path / "loci.tsv", sep="\t", index=False)
+        with pytest.raises(CisweaveError, match="reads each on its gene's strand"):
+            read_reverse(tmp_path / "loci.tsv", 2, stranded=True)
 
 
 def test_sequences_have_the_length_of_the_window(world: World, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -111,12 +113,29 @@ def test_bad_workbook(tmp_path: Path, row: list[object], message: str) -> None:
 
 
 def test_a_zip_that_is_no_workbook(tmp_path: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
         archive.writestr("a", "b")
     with pytest.raises(CisweaveError, match="not a workbook"):
         read_factors(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize("damage", [*range(300, 3000, 300), "sheet", "styles"])
+def test_a_damaged_workbook(tmp_path: Path, damage: int | str) -> None:
+    path = workbook(tmp_path / "a.xlsx", [["A", json.dumps([0] * 181), "G1"]])
+    if isinstance(damage, int):
+        content = bytearray(path.read_bytes())
+        content[damage : damage + 20] = b"\xff" * 20
+        path.write_bytes(content)
+        with contextlib.suppress(CisweaveError):  # not every byte matters
+            read_factors(path)
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text[: len(text) // 2] if damage in name else text)
+    with pytest.raises(CisweaveError, match="not a workbook"):
+        read_factors(path)
 
 
 def test_plain_tables(tmp_path: Path) -> None:
@@ -127,6 +146,12 @@ def test_plain_tables(tmp_path: Path) -> None:
     matrix.reset_index().to_parquet(tmp_path / "a.parquet")
     assert rows(read_factors(tmp_path / "a.parquet")) == rows(matrix)
     assert rows(read_mirna(write(tmp_path, "Gene ID,let-7-5p/98-5p\nG1,1\n", "a.csv"))) == {"G1": [1]}
+
+
+def test_a_table_of_factors_is_not_taken_for_sets(tmp_path: Path) -> None:
+    with pytest.raises(CisweaveError, match=r"line 3: 4 fields instead of 3"):
+        read_factors(write(tmp_path, "gene_id\tREST\tATF1\nG1\t1\t0\nG2\t1\t0\t1\nG3\t0\n"))
+    assert list(read_factors(write(tmp_path, "gene_id\t\tATF1\nG1\t1\t0\n")).columns) == ["", "ATF1"]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +183,17 @@ def test_summary_counts(tmp_path: Path) -> None:
 def test_a_plain_list(tmp_path: Path) -> None:
     matrix = read_mirna(write(tmp_path, "gene\tfamily\tcount\nG1\tb\t3\nG2\ta\t0\nG2\tb\t0\n"))
     assert rows(matrix) == {"G1": [0, 1], "G2": [0, 0]}
-    with pytest.raises(CisweaveError, match="'x' in count is not a number"):
-        read_mirna(write(tmp_path, "gene\tfamily\tcount\nG1\tb\tx\n"))
+    for value in ("x", "-3", "inf", ""):
+        with pytest.raises(CisweaveError, match=r"in count of row 2 is not a number of sites"):
+            read_mirna(write(tmp_path, f"gene\tfamily\tcount\nG1\tb\t1\nG1\tb\t{value}\n"))
+    with pytest.raises(CisweaveError, match="line 3: 4 fields instead of 3"):
+        read_mirna(write(tmp_path, "gene\tfamily\tcount\nG1\tb\t1\nG1\tx\tb\t1\n"))
+
+
+def test_targets_without_a_gene_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    matrix = read_mirna(write(tmp_path, "gene\tfamily\tcount\nG1\tb\t3\n\tb\t1\nG2\t\t1\n"))
+    assert rows(matrix) == {"G1": [1]}
+    assert "2 rows without gene or family are left out" in caplog.text
 
 
 @pytest.mark.real_data

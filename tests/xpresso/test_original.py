@@ -42,7 +42,9 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
 def write(path: Path, **arrays: Any) -> None:
     with h5py.File(path, "w") as store:
         for name, values in arrays.items():
-            store.create_dataset(name, data=values, **({"compression": "gzip"} if np.size(values) else {}))
+            store.create_dataset(
+                name, data=values, **({"compression": "gzip"} if np.ndim(values) and np.size(values) else {})
+            )
 
 
 def xpresso(folder: Path) -> Path:
@@ -177,6 +179,29 @@ def test_xpressos_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1.5\t", "-3\t", f"the expression of gene {GENES[0]} is negative"),
+        ("\t10\t", "\t-7\t", f"-7 cannot be UTR5LEN of gene {GENES[0]}"),
+        ("\t0.2\t", "\t65\t", f"65 cannot be CDSGC of gene {GENES[0]}"),
+        ("ACGT\n", "AC-T\n", f"promoter of gene {GENES[0]} holds '-', which is no base"),
+        ("ACGT\n", "ACGTA\n", f"promoter of gene {GENES[1]} has 4 bases, the first one 5"),
+        ("ACGT\n", "\n", f"promoter of gene {GENES[0]} holds no base"),
+    ],
+)
+def test_values_of_the_table_are_checked(tmp_path: Path, old: str, new: str, message: str) -> None:
+    header = "\t".join(["ENSID", "EXPRESSION", *HALF_LIFE, "PROMOTER"])
+    rows = [f"{gene}\t1.5\t10\t300\t0\t20\t0.1\t0.2\t0.3\t3.33\tACGT\n" for gene in GENES[:2]]
+    path = tmp_path / "table.txt"
+    path.write_text(f"{header}\n{rows[0].replace(old, new)}{rows[1]}")
+    with pytest.raises(CisweaveError, match=message):
+        import_original([path], tmp_path / "data", upstream=2)
+    path.write_text(f"{header}\n")
+    with pytest.raises(CisweaveError, match="holds no gene"):
+        import_original([path], tmp_path / "data", upstream=2)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"promoter": one_hot(CODES[:7])[:, :, [0, 0, 1, 2]]}, "promoters are not one-hot"),
@@ -185,6 +210,15 @@ def test_xpressos_table(tmp_path: Path) -> None:
         ({"data": HALFLIFE[:7, :6]}, "half-life features must be eight"),
         ({"label": LABEL[:6]}, "its parts do not fit each other"),
         ({"geneName": [b"ENSG1"] * 6 + [b"ENSG2"]}, "stands twice"),
+        ({"geneName": [gene.encode() for gene in GENES[:5]]}, r"do not fit each other.*gene \(5,\)"),
+        ({"geneName": [[gene.encode()] for gene in GENES[:7]]}, r"geneName must be an array of names with 1 dim"),
+        ({"geneName": [b"\xff%d" % number for number in range(7)]}, "gene ids are no text"),
+        ({"geneName": np.arange(7)}, "geneName must be an array of names"),
+        ({"label": 3.0}, r"label must be an array of numbers with 1 dim"),
+        ({"label": [b"x"] * 7}, r"label must be an array of numbers"),
+        ({"label": np.full(7, np.inf)}, "label holds infinite values"),
+        ({"data": [[b"x"] * 8] * 7}, r"data must be an array of numbers with 2 dim"),
+        ({"promoter": CODES[:7]}, r"promoter must be an array of numbers with 3 dim"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -194,6 +228,39 @@ def test_files_that_do_not_fit(tmp_path: Path, change: dict[str, Any], message: 
     with pytest.raises(CisweaveError, match=message):
         read(tmp_path, tmp_path)
     assert not (tmp_path / "data/dataset.json").exists()
+
+
+def test_keys_that_are_no_arrays(tmp_path: Path) -> None:
+    for key in ("label", "promoter"):
+        with h5py.File(xpresso(tmp_path) / "train.h5", "a") as store:
+            del store[key]
+            store.create_group(key)
+        with pytest.raises(CisweaveError, match=f"{key} must be an array of numbers"):
+            read(tmp_path, tmp_path)
+        with h5py.File(tmp_path / "train.h5", "a") as store:
+            del store[key]
+            store[key] = h5py.SoftLink(f"/{key}")
+        with pytest.raises(CisweaveError, match=f"{key} cannot be read|no store|not a store"):
+            read(tmp_path, tmp_path)
+
+
+def test_files_without_genes(tmp_path: Path) -> None:
+    write(tmp_path / "train.h5", promoter=one_hot(CODES[:0]), data=HALFLIFE[:0], label=LABEL[:0])
+    with pytest.raises(CisweaveError, match="these files hold no gene"):
+        read(tmp_path, tmp_path)
+
+
+def test_the_split_is_a_word_of_the_name(tmp_path: Path) -> None:
+    (xpresso(tmp_path) / "train.h5").rename(tmp_path / "constrained.h5")
+    with pytest.raises(CisweaveError, match="must hold train, val or test, as a word"):
+        read(tmp_path, tmp_path / "constrained.h5")
+
+
+def test_segments_must_be_numbers(tmp_path: Path) -> None:
+    broken = np.where(np.arange(64) == 5, np.nan, SEGMENTS[:7]).astype(np.float32)
+    write(tmp_path / "etrain.h5", promoter=broken, halflife=HALFLIFE[:7], label=LABEL[:7])
+    with pytest.raises(CisweaveError, match="segments hold what is no finite number"):
+        read(tmp_path, tmp_path, genes=gene_list(tmp_path, GENES[:7]), embedding=tmp_path / "out/e.h5")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -271,6 +338,18 @@ def test_what_is_written(tmp_path: Path, kind: Any) -> None:
     assert (again.windows(np.arange(11)) == CODES[order]).all()
     if kind != "xpresso":
         assert ((again.tf == TF[order]) if kind == "tf" else (again.mirna == MIRNA[order])).all()
+
+
+def test_unknown_rows_are_told_and_receipts_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pd.DataFrame({"gene_id": GENES, "expression": LABEL})
+    known = pd.DataFrame(TF[1:], index=GENES[1:], columns=TF_NAMES)
+    data = write_data(tmp_path / "d", table, [CODES], upstream=120, downstream=80, expression="log10", tf=known)
+    paths = export_original(data.folder, split_file(tmp_path), tmp_path / "out", "tf")
+    assert "1 of 11 genes have no factors; the files cannot say so and hold 0" in caplog.text
+    assert "11 of 11 genes have no half-life features" in caplog.text
+    for path in paths:
+        note = json.loads(path.with_name(f"{path.name}.receipt.json").read_text())
+        assert note["identity"]["settings"] == {"kind": "tf", "fold": 1}
 
 
 def test_z_scores_come_back_as_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from cisweave.tables.receipts import receipt_path
 from cisweave.xpresso.dataset import write_data
 from cisweave.xpresso.models import load_promoter_model, models_table
 from cisweave.xpresso.predict import PREDICTION_COLUMNS, predict_promoters
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.scaling import Scaling
-from cisweave.xpresso.sources import PromoterFiles
 from tests.xpresso.linear_promoters import (
     ANCHOR,
     DOWN,
@@ -37,6 +38,7 @@ from tests.xpresso.linear_promoters import (
     make_data,
     save_linear_model,
     scaled_halflife,
+    write_bed,
 )
 
 
@@ -129,6 +131,11 @@ def test_factors_are_found_by_name_and_unknown_ones_are_the_mean(world: World, t
     table = predict_promoters(tmp_path / "model", tmp_path / "out.tsv", PromoterFiles(data=tmp_path / "data"))
     expected = np.array([world.score(world.promoter(gene, LEFT, RIGHT)) for gene in GENES.gene_id])
     np.testing.assert_allclose(table.prediction_z - expected, [101, 11, 64.2, 64.2], atol=1e-3)
+    bed = write_bed(world, tmp_path / "promoters.bed", LEFT, RIGHT)
+    tf.drop(columns="REST").rename_axis("gene_id").to_csv(tmp_path / "tf.tsv", sep="\t")
+    files = PromoterFiles(bed=bed, fasta=world.fasta, tf=tmp_path / "tf.tsv")
+    with pytest.raises(CisweaveError, match=r"tf.tsv: .* does not have: REST \(1 of 3\)"):
+        predict_promoters(tmp_path / "model", tmp_path / "out.tsv", files)
 
 
 def test_a_model_without_promoter_reads_factors_alone(tmp_path: Path) -> None:
@@ -188,12 +195,43 @@ def test_promoters_with_unknown_bases_are_rejected_or_stop(world: World, data: P
         predict(world, tmp_path / "out.tsv", files, unknown="error")
 
 
+def test_promoters_without_any_known_base_are_not_predicted(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = np.stack([codes_of(world.promoter(gene)) for gene in GENES.gene_id])
+    codes[2, 10:] = 4
+    write_data(tmp_path / "data", GENES, [codes], upstream=UP, downstream=DOWN)
+    table = predict(world, tmp_path / "out.tsv", PromoterFiles(data=tmp_path / "data"), "promoter_only")
+    assert table.gene_id.tolist() == ["plus", "minus", "other"]
+    rejects = pd.read_csv(tmp_path / "rejects.tsv", sep="\t")
+    assert rejects[["gene_id", "code"]].to_numpy().tolist() == [["edge", "unknown_base"]]
+    assert "1 of 4 genes have no known base" in caplog.text
+
+
+def test_half_life_features_that_a_model_does_not_read_may_be_unknown(world: World, tmp_path: Path) -> None:
+    scaling = Scaling(halflife_names=["CDSLEN", "UTR3LEN"], halflife_mean=[3.0, 2.0], halflife_sd=[1.0, 1.0])
+    save_linear_model(tmp_path / "model", world.weights, world.extras[:2], scaling, halflife=2)
+    data = make_data(world, tmp_path / "data")
+    data.genes.loc[0, ["UTR5LEN", "UTR5GC"]] = np.nan
+    write_data(tmp_path / "data", data.genes, [data.windows(range(4))], upstream=UP, downstream=DOWN)
+    table = predict_promoters(
+        tmp_path / "model",
+        tmp_path / "out.tsv",
+        PromoterFiles(data=tmp_path / "data"),
+        settings=PromoterPredictSettings(missing="reject"),
+        device="cpu",
+    )
+    assert table.gene_id.tolist() == ["plus", "minus"]
+    extras = (np.log10(RAW[0][[1, 3]] + 0.1) - [3.0, 2.0]) @ world.extras[:2]
+    assert table.prediction_z[0] == pytest.approx(world.score(world.promoter("plus", LEFT, RIGHT)) + extras, abs=1e-4)
+
+
 def test_files_must_go_together(world: World, data: Path, tmp_path: Path) -> None:
     for files, message in (
-        (PromoterFiles(), "exactly one of promoters, bed, gtf and data; given: none"),
+        (PromoterFiles(), "nothing to predict"),
         (PromoterFiles(bed=data, data=data), "given: bed, data"),
-        (PromoterFiles(bed=data), "bed needs the genome"),
-        (PromoterFiles(promoters=data, gtf=data), "gtf needs the genome"),
+        (PromoterFiles(bed=data), "a BED alone holds no sequence"),
+        (PromoterFiles(promoters=data, gtf=data), "an annotation need its genome"),
         (PromoterFiles(promoters=data, cage=data), "CAGE peaks"),
         (PromoterFiles(data=data, tf=data), "leave tf out"),
     ):
@@ -210,6 +248,32 @@ def test_a_folder_of_another_model_is_refused(world: World, data: Path, tmp_path
     save_model(tmp_path / "model", loaded.module, spec, {}, pd.DataFrame({"epoch": [0]}))
     with pytest.raises(CisweaveError, match="preprocessing does not say how a promoter model is used"):
         load_promoter_model(tmp_path / "model", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("upstream: 60", "upstream: .inf", "does not say how a promoter model is used"),
+        ("  promoter:\n", "  promoter:\n    compat: foo\n", "does not say how a promoter model is used"),
+        ("inputs: PH", "inputs: P", "the network reads"),
+        ("label_unit: log10", "label_unit: foo", "unknown unit"),
+    ],
+)
+def test_a_description_that_does_not_fit_the_network_is_refused(
+    world: World, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    shutil.copytree(world.model, tmp_path / "model")
+    text = (tmp_path / "model/model.yaml").read_text()
+    assert old in text
+    (tmp_path / "model/model.yaml").write_text(text.replace(old, new))
+    with pytest.raises(CisweaveError, match=message):
+        load_promoter_model(tmp_path / "model", "cpu")
+
+
+def test_the_folder_of_a_training_names_its_models(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.model, tmp_path / "run/best")
+    with pytest.raises(CisweaveError, match="the folder of a training; name a model in it: best"):
+        load_promoter_model(tmp_path / "run", "cpu")
 
 
 def test_the_table_of_models_names_every_type() -> None:

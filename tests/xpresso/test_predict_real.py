@@ -13,46 +13,32 @@ from cisweave.config import PromoterPredictSettings
 from cisweave.tables.ledger import read_ledger
 from cisweave.xpresso.importing.models import import_model
 from cisweave.xpresso.predict import predict_promoters
-from cisweave.xpresso.sources import PromoterFiles
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.variants import predict_variants
 from tests.real.checks import data_folder
+from tests.real.xpresso_checks import BED, HUMAN, PROMOTERS, WINDOWS, known_windows
 
 FOLDER, REASON = data_folder()
 pytestmark = [pytest.mark.real_data, pytest.mark.skipif(FOLDER is None, reason=REASON)]
 
-COLUMNS = ["chrom", "start", "end", "gene_id", "score", "strand"]
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    weights = FOLDER / "weights" / "Xpresso_humanMedian_trainepoch.11-0.426.h5"
-    return import_model(weights, tmp_path_factory.mktemp("weights") / "model")
+    return import_model(FOLDER / HUMAN, tmp_path_factory.mktemp("weights") / "model")
 
 
-def inside_pieces(bed: pd.DataFrame) -> np.ndarray:
-    pieces = pd.read_csv(FOLDER / "genome/hg38_pieces.bed", sep="\t", names=["chrom", "start", "end"])
-    inside = np.zeros(len(bed), dtype=bool)
-    for piece in pieces.itertuples():
-        inside |= (bed.chrom == piece.chrom) & (bed.start >= piece.start) & (bed.end <= piece.end)
-    return inside
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_published_predictions_come_back_from_bed_and_genome(model: Path, tmp_path: Path, whole: bool) -> None:
-    windows = pd.read_csv(FOLDER / "parity/kipoi_Xpresso_human_hg38_promoters.bed", sep="\t", names=COLUMNS)
-    published = pd.read_csv(FOLDER / "parity/kipoi_Xpresso_predictions.tsv", sep="\t")["preds/expression_pred"]
-    keep = inside_pieces(windows)
-    bed = windows
-    if whole:
-        bed = pd.read_csv(FOLDER / "annotation/Xpresso_hg38_promoters_cage_corrected.bed", sep="\t", names=COLUMNS)
-        bed = bed.set_index("gene_id").loc[windows.gene_id].reset_index()[COLUMNS]
-    bed[keep].to_csv(tmp_path / "promoters.bed", sep="\t", header=False, index=False)
+def test_published_predictions_come_back_from_whole_promoters(model: Path, tmp_path: Path) -> None:
+    """Of 20,000 bases the model reads its slice."""
+    windows = known_windows(FOLDER)
+    bed = pd.read_csv(FOLDER / PROMOTERS, sep="\t", names=BED)
+    bed = bed.set_index("gene_id").loc[windows.gene_id].reset_index()[BED]
+    bed.to_csv(tmp_path / "promoters.bed", sep="\t", header=False, index=False)
     files = PromoterFiles(bed=tmp_path / "promoters.bed", fasta=FOLDER / "genome/hg38_pieces.fa.gz")
     table = predict_promoters(model, tmp_path / "out.tsv", files, device="cpu")
     assert len(table) == 25
-    np.testing.assert_allclose(table.prediction_z, published[keep], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(table.prediction_z, windows.published, atol=1e-6, rtol=0)
     for column in ("start", "end", "strand"):
-        assert table[column].tolist() == windows.loc[keep, column].tolist()
+        assert table[column].tolist() == windows[column].tolist()
 
 
 def test_windows_of_an_annotation_are_the_published_ones_where_the_tss_is(model: Path, tmp_path: Path) -> None:
@@ -61,7 +47,7 @@ def test_windows_of_an_annotation_are_the_published_ones_where_the_tss_is(model:
         fasta=FOLDER / "genome/hg38_pieces.fa.gz",
     )
     table = predict_promoters(model, tmp_path / "out.tsv", files, rejects=tmp_path / "rejects.tsv", device="cpu")
-    published = pd.read_csv(FOLDER / "parity/kipoi_Xpresso_human_hg38_promoters.bed", sep="\t", names=COLUMNS)
+    published = pd.read_csv(FOLDER / WINDOWS, sep="\t", names=BED)
     both = table.merge(published, on="gene_id", suffixes=("", "_published"))
     assert len(both) >= 5
     assert (both.strand == both.strand_published).all()

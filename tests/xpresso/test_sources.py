@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cisweave.config import PromoterDataSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.tables.ledger import read_ledger
+from cisweave.xpresso.build import build_data
 from cisweave.xpresso.dataset import HALF_LIFE, open_data
 from cisweave.xpresso.models import load_promoter_model
 from cisweave.xpresso.predict import predict_promoters
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.scaling import Scaling
-from cisweave.xpresso.sources import PromoterFiles, open_source
+from cisweave.xpresso.sources import open_source
 from cisweave.xpresso.variants import predict_variants
 from tests.xpresso.linear_promoters import (
     ANCHOR,
@@ -113,9 +116,10 @@ def write_gtf(path: Path) -> Path:
                 f'gene_biotype "protein_coding";{extra}\n'
             )
     for gene, chrom, biotype in (("lost", "chr9", "protein_coding"), ("rna", "chr1", "lincRNA")):
+        name = f' transcript_id "{gene}.t";'
         lines += [
             f'{chrom}\tx\t{kind}\t700\t800\t.\t+\t.\tgene_id "{gene}"; gene_biotype "{biotype}";{extra}\n'
-            for kind, extra in (("gene", ""), ("transcript", ' transcript_id "x";'), ("exon", ' transcript_id "x";'))
+            for kind, extra in (("gene", ""), ("transcript", name), ("exon", name))
         ]
     path.write_text("".join(lines))
     return path
@@ -225,3 +229,35 @@ def test_data_are_left_as_they_are(world: World) -> None:
         pass
     assert (world.folder / "data" / "dataset.json").read_bytes() == before
     assert open_data(world.folder / "data").has_halflife.tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("trained", "cut"), [("xpresso", None), (None, "xpresso")])
+def test_data_cut_by_another_rule_than_the_models_are_read_where_the_model_had_them(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, trained: str | None, cut: str | None
+) -> None:
+    model = tmp_path / "model"
+    save_linear_model(model, world.weights, np.zeros(0), world.scaling, "cnn/Xpresso_nohalf", "P")
+    text = (model / "model.yaml").read_text()
+    (model / "model.yaml").write_text(text.replace("  promoter:\n", f"  promoter:\n    compat: {trained or 'null'}\n"))
+    gtf = write_gtf(tmp_path / "genes.gtf")
+    settings = PromoterDataSettings(
+        upstream=UP, downstream=DOWN, compat=cut, contigs=["chr1", "chr2"], skip_histones=False
+    )
+    files = PromoterFiles(gtf=gtf, fasta=world.fasta)
+    build_data(tmp_path / "data", files, settings=settings)
+    expected = predict_promoters(model, tmp_path / "gtf.tsv", files, device="cpu")
+    found = predict_promoters(model, tmp_path / "data.tsv", PromoterFiles(data=tmp_path / "data"), device="cpu")
+    assert found.equals(expected)
+    assert "beside" not in caplog.text
+    with open_source(load_promoter_model(model, "cpu"), PromoterFiles(data=tmp_path / "data"), tmp_path) as source:
+        assert source.tss.tolist() == [500, 540, 300]
+
+
+def test_data_whose_promoters_cannot_be_moved_are_read_with_a_warning(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_data(world, tmp_path / "data", notes={"source": "fasta", "compat": "xpresso"}, genes=GENES.assign(strand=""))
+    table = predict(world, tmp_path / "out.tsv", PromoterFiles(data=tmp_path / "data"), "promoter_only")
+    assert "compat: xpresso" in caplog.text
+    assert "a base beside" in caplog.text
+    assert len(table) == len(GENES)

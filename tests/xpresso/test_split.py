@@ -249,6 +249,16 @@ def test_a_table_is_kept_as_it_is(data: PromoterData, tmp_path: Path, caplog: py
     assert "1 genes are not in the data, the first is 'elsewhere'" in caplog.text
 
 
+def test_a_table_is_not_written_over(data: PromoterData, tmp_path: Path) -> None:
+    write_tsv(pd.DataFrame({"gene_id": NAMES[:3], "split": ["train", "valid", "test"]}), tmp_path / "own.tsv")
+    before = (tmp_path / "own.tsv").read_bytes()
+    settings = PromoterSplitSettings(method="table", table=tmp_path / "own.tsv")
+    for out, rejects in (("own.tsv", "r.tsv"), ("out.tsv", "own.tsv")):
+        with pytest.raises(CisweaveError, match="a table that the split reads"):
+            split_genes(data.folder, tmp_path / out, settings, tmp_path / rejects)
+    assert (tmp_path / "own.tsv").read_bytes() == before
+
+
 def test_a_table_with_folds(data: PromoterData, tmp_path: Path) -> None:
     first = pd.DataFrame({"gene_id": NAMES[10:13], "split": ["train", "valid", "test"], "fold": 1})
     second = first.assign(split=["test", "train", "valid"], fold=2)

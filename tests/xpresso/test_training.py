@@ -1,25 +1,27 @@
 """Training a model of the zoo: what is written, what resumes, what collapses, what is refused."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cisweave.config import EmbeddingSettings, TrainingSettings, ZooModel
+from cisweave.config import EmbeddingSettings, PromoterDataSettings, TrainingSettings, ZooModel
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json
 from cisweave.core.seeds import derive_seed
 from cisweave.models.folders import load_model
-from cisweave.models.promoter.registry import TYPES
 from cisweave.sequence.onehot import one_hot
 from cisweave.xpresso import training as module
+from cisweave.xpresso.build import build_data
 from cisweave.xpresso.collapse import Starts
 from cisweave.xpresso.dataset import open_data
 from cisweave.xpresso.embedding import embed_data
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.scaling import Scaling
-from cisweave.xpresso.training import resolve_training, train_model
+from cisweave.xpresso.training import train_model
 from tests.xpresso.training_data import QUIET, write_promoters, xpresso
 
 SEED = 4
@@ -48,6 +50,8 @@ def digests(folder):
         "history.csv",
         "best/weights.safetensors",
         "last/weights.safetensors",
+        "best/model.yaml",
+        "last/model.yaml",
     ]
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
@@ -127,7 +131,7 @@ def test_metrics_and_receipts_are_there(trained):
     assert read_json(out / "metrics.json") == metrics
     receipt = read_json(out / "predictions.parquet.receipt.json")["identity"]
     assert receipt["seed"] == SEED
-    assert any(name.endswith("promoters.h5") for name in receipt["inputs"])
+    assert [Path(name).name for name in receipt["inputs"]] == ["dataset.json", "split.tsv"]
     assert (out / "best" / "model.yaml.receipt.json").exists()
     assert load_model(out / "best").spec.training_data == receipt["inputs"]
 
@@ -137,6 +141,29 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(promoters, tmp_pa
         run(promoters, tmp_path / name, xpresso(max_epochs=2), seed=seed)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert digests(tmp_path / "one")["predictions.parquet"] != digests(tmp_path / "other")["predictions.parquet"]
+
+
+def test_data_that_are_built_anew_are_the_same_data(tmp_path):
+    """Receipts tell times; a model must not depend on them, nor must going on with it."""
+    random = np.random.default_rng(3)
+    genes = [f"G{number}" for number in range(60)]
+    fasta, table = tmp_path / "promoters.fa", tmp_path / "expression.tsv"
+    fasta.write_text("".join(f">{gene}\n{''.join(random.choice(list('ACGT'), 200))}\n" for gene in genes))
+    table.write_text("gene_id\tLiver\n" + "".join(f"{gene}\t{random.random():.4f}\n" for gene in genes))
+    split = tmp_path / "split.tsv"
+    split.write_text(
+        "gene_id\tfold\tsplit\n"
+        + "".join(f"{gene}\t1\t{('train', 'valid', 'test')[max(0, place - 57)]}\n" for place, gene in enumerate(genes))
+    )
+    entry, found, made = xpresso(kind="cnn/Xpresso_nohalf", slice="0:200", max_epochs=2), [], []
+    for _ in range(2):
+        settings = PromoterDataSettings(upstream=100, downstream=100)
+        build_data(tmp_path / "data", PromoterFiles(promoters=fasta), expression=table, settings=settings)
+        made.append((tmp_path / "data" / "dataset.json.receipt.json").read_bytes())
+        run((tmp_path / "data", split), tmp_path / "model", entry)
+        found.append(digests(tmp_path / "model"))
+    assert made[0] != made[1]
+    assert found[0] == found[1]
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------
@@ -213,12 +240,52 @@ def test_too_many_collapses_are_an_error(promoters, tmp_path, monkeypatch):
     assert not (tmp_path / "model" / "best").exists()
 
 
-def test_starts_of_another_training_are_forgotten(tmp_path):
+def test_starts_of_another_training_are_forgotten(tmp_path, caplog):
+    caplog.set_level("INFO")
     first = Starts(tmp_path / "run", {"a": 1}, 7, 3)
     first.give_up()
     assert Starts(tmp_path / "run", {"a": 1}, 7, 3).current_seed == derive_seed(7, "restart", 1)
+    assert "removed" not in caplog.text
     assert Starts(tmp_path / "run", {"a": 2}, 7, 3).current_seed == 7
+    assert "of another training; its checkpoints are removed" in caplog.text
     assert Starts(tmp_path / "run", {"a": 1}, 7, 3).collapsed == 0
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"settings_sha256": null, "collapsed": 1}'])
+def test_a_broken_record_of_starts_is_that_of_another_training(tmp_path, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "starts.json").write_text(content)
+    assert Starts(tmp_path / "run", {"a": 1}, 7, 3).collapsed == 0
+
+
+def test_results_of_an_earlier_training_do_not_outlive_another_that_fails(promoters, tmp_path):
+    run(promoters, tmp_path, xpresso(max_epochs=1))
+    assert all((tmp_path / name).exists() for name in module.RESULTS)
+    with pytest.raises(CisweaveError, match="diverged"):
+        run(promoters, tmp_path, xpresso(optimizer="sgd", learning_rate=1e12))
+    assert not any((tmp_path / name).exists() for name in module.RESULTS)
+
+
+def test_a_training_cut_by_time_goes_on(promoters, tmp_path):
+    """What is logged and how long a process may train does not make another training of it."""
+    entry = xpresso(max_epochs=3)
+    run(promoters, tmp_path / "whole", entry)
+    cut = QUIET.model_copy(update={"trainer": TrainingSettings(trainer={"max_time": "00:00:00:00"}).trainer})
+    with pytest.raises(CisweaveError, match="raise max_time"):
+        run(promoters, tmp_path / "cut", entry, cut)
+    start = tmp_path / "cut" / "run" / "start0"
+    assert not (start / "finished.json").exists()
+    begun = (start / "identity.json").read_bytes()
+    run(promoters, tmp_path / "cut", entry, TrainingSettings(tensorboard=False))
+    assert (start / "identity.json").read_bytes() == begun
+    assert read_json(tmp_path / "cut" / "metrics.json") == read_json(tmp_path / "whole" / "metrics.json")
+    assert read_json(tmp_path / "cut" / "metrics.json")["stopped_by"] is None
+
+
+def test_no_rate_is_looked_for_where_none_is_used(promoters, tmp_path):
+    settings = QUIET.model_copy(update={"find_learning_rate": True})
+    with pytest.raises(CisweaveError, match="find_learning_rate: noam has rates of its own"):
+        run(promoters, tmp_path, ZooModel(type="token/Original", train={"slice": "0:20"}), settings)
 
 
 def test_a_folder_of_another_kind_is_left_alone(promoters, tmp_path):
@@ -230,21 +297,6 @@ def test_a_folder_of_another_kind_is_left_alone(promoters, tmp_path):
 
 
 # --- types, settings, refusals ----------------------------------------------------------------------------------------
-def test_published_training_is_taken_where_nothing_is_said():
-    settings = resolve_training(ZooModel(type="divide/DivideEtImpera", train={"batch_size": 64}))
-    assert (settings.optimizer, settings.learning_rate, settings.momentum) == ("sgd", 1e-3, 0.9)
-    assert (settings.max_epochs, settings.reduce_epoch, settings.patience, settings.batch_size) == (300, 70, 15, 64)
-    assert resolve_training(ZooModel(type="tfnet/TF")).loss == "mae"
-    assert resolve_training(ZooModel(type="token/Original")).optimizer == "noam"
-
-
-@pytest.mark.parametrize("name", sorted(TYPES))
-def test_every_type_has_its_training(name):
-    settings = resolve_training(ZooModel(type=name))
-    assert settings.batch_size > 0
-    assert settings.max_epochs > 0
-
-
 def test_a_model_without_promoter_learns_from_factors(promoters, tmp_path):
     network = {"dense": [8], "dropout": [0.0]}
     metrics = run(promoters, tmp_path, xpresso(network, "tfnet/TF", slice=None, max_epochs=8))
@@ -305,6 +357,12 @@ def test_embedded_promoters_must_be_those_of_the_model(promoters, embedded, tmp_
         run(promoters, tmp_path / "model", ZooModel(type="lstm/classic"))
 
 
+@pytest.mark.parametrize("key", ["segment", "k", "size"])
+def test_segments_are_those_of_the_embedding(promoters, embedded, tmp_path, key):
+    with pytest.raises(CisweaveError, match=rf"network.{key}: .* write embedding.{key}"):
+        run(promoters, tmp_path, xpresso({key: 4}, "lstm/only_promoter", slice=None), embedding=embedded)
+
+
 def test_an_embedding_shaped_by_other_genes_is_refused(promoters, embedded, tmp_path):
     split = pd.read_csv(promoters[1], sep="\t").replace({"split": {"train": "test", "test": "train"}})
     split.to_csv(tmp_path / "other.tsv", sep="\t", index=False)
@@ -312,7 +370,7 @@ def test_an_embedding_shaped_by_other_genes_is_refused(promoters, embedded, tmp_
         run(
             (promoters[0], tmp_path / "other.tsv"),
             tmp_path,
-            xpresso(SMALL, "lstm/classic", slice=None),
+            xpresso({"dense": [8], "dropout": [0.0]}, "lstm/classic", slice=None),
             embedding=embedded,
         )
 
@@ -341,7 +399,7 @@ def test_divergence_is_told(promoters, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (xpresso(kind="cnn/Xpresso_micro"), "reads microRNAs, but"),
+        (xpresso(kind="cnn/Xpresso_micro"), "no training gene has microRNAs, which cnn/Xpresso_micro reads"),
         (xpresso(slice="100:600"), "100:600 is no part of the promoters"),
         (xpresso(optimizer="noam"), "made for transformers"),
     ],

@@ -11,11 +11,12 @@ import pytest
 
 from cisweave.config import PromoterPredictSettings
 from cisweave.core.errors import CisweaveError
+from cisweave.core.files import read_json
 from cisweave.genome.ledger import balance_ledger
 from cisweave.genome.normalize import normalize_variants
 from cisweave.genome.table import read_variant_table
 from cisweave.tables.ledger import read_ledger
-from cisweave.xpresso.sources import PromoterFiles
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.variants import EFFECT_COLUMNS, Edit, anchored_window, edit_of, predict_variants
 from tests.xpresso.linear_promoters import (
     DOWN,
@@ -30,6 +31,7 @@ from tests.xpresso.linear_promoters import (
     build_world,
     codes_of,
     make_data,
+    save_linear_model,
     scaled_halflife,
 )
 
@@ -308,6 +310,43 @@ def test_alleles_of_genes_that_the_settings_refuse_are_rejected(world: World, tm
     ledger = read_ledger(tmp_path / "rejects.tsv")
     assert ledger.code.tolist() == ["missing_inputs", "missing_inputs"]
     assert ledger.message.tolist() == ["gene 'edge'", "gene 'other'"]
+
+
+def test_pairs_that_are_not_scored_are_counted(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bases = world.genome["chr1"]
+    both = ("chr1", 516, bases[515], other(bases[515]))
+    with caplog.at_level("INFO", logger="cisweave"):
+        table = score(world, tmp_path, [both, ("chr1", 540, bases[539:542], bases[539])])
+    # the deletion of bases 540 and 541 takes the TSS of minus and lies beyond the window of plus
+    assert table.gene_id.tolist() == ["plus", "minus"]
+    assert "2 pairs of allele and gene, 1 not scored (tss_lost 1)" in caplog.text
+    # a longer one takes it, too, and reaches into the window of plus
+    score(world, tmp_path, [both, ("chr1", 481, bases[480], other(bases[480])),
+                            ("chr1", 529, bases[528:542], bases[528])])  # fmt: skip
+    receipt = read_json(tmp_path / "effects.parquet.receipt.json")
+    assert receipt["identity"]["pairs"] == {"scored": 4, "not_scored": {"tss_lost": 1}}
+    assert len(read_ledger(tmp_path / "rejects.tsv")) == 0
+
+
+def test_substitutions_beside_a_window_that_does_not_hold_the_tss_are_not_scored(world: World, tmp_path: Path) -> None:
+    weights = world.weights[:30]
+    save_linear_model(tmp_path / "m", weights, np.zeros(0), world.scaling, "cnn/Xpresso_nohalf", "P", slice_=(0, 30))
+    bases = world.genome["chr1"]
+    # plus has its TSS at 500 and its window at 440 to 469
+    records = [("chr1", at + 1, bases[at], other(bases[at])) for at in (440, 469, 470, 485, 500)]
+    records.append(("chr1", 486, bases[485], bases[485] + "AC"))
+    table = score(world, tmp_path, records, model=tmp_path / "m")
+    assert table[["record", "gene_id"]].to_numpy().tolist() == [[1, "plus"], [2, "plus"], [6, "plus"]]
+    assert read_ledger(tmp_path / "rejects.tsv")[["record", "code"]].to_numpy().tolist() == [
+        [number, "no_promoter"] for number in (3, 4, 5)
+    ]
+
+
+def test_promoters_without_places_cannot_be_scored(world: World, tmp_path: Path) -> None:
+    make_data(world, tmp_path / "data", GENES.assign(chrom=""))
+    files = PromoterFiles(data=tmp_path / "data", fasta=world.fasta)
+    with pytest.raises(CisweaveError, match="none of these promoters has a place"):
+        score(world, tmp_path, [("chr1", 471, "A", "C")], files=files)
 
 
 def test_pairs_choose_the_genes(world: World, tmp_path: Path) -> None:

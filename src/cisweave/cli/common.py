@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -68,11 +69,22 @@ def with_options(settings: S, **options: object) -> S:
     return validate(type(settings), {**written, **given}, "the settings with these options")
 
 
+def run_program(main: Callable[..., None]) -> None:
+    """Run a program of ``scripts/``: a mistake is one message on standard error and exit status 2."""
+    try:
+        typer.run(main)
+    except CisweaveError as error:
+        print(f"cisweave: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 SIDECARS = {"receipt": ".receipt.json", "index": ".csi"}
 INDEXES = (".fai", ".gzi", ".csi", ".tbi")
 """Endings of what stands beside an input and belongs to it."""
 MODEL_FILES = ("model.yaml", "weights.safetensors", "metrics.json", "history.csv", "genes.tsv", "performance.tsv")
 """What stands in the folder of a model; the first makes it one."""
+DATA_FILES = ("dataset.json", "genes.parquet", "promoters.h5", "tf.parquet", "mirna.parquet")
+"""What stands in a folder of promoter data; the first makes it one."""
 
 
 class Verb(TyperCommand):
@@ -124,6 +136,9 @@ def check_outputs(options: Mapping[str, object], called: Mapping[str, str]) -> N
     """
     outputs = {name: value for name, value in options.items() if name in OUTPUTS and isinstance(value, Path)}
     taken: dict[Path, str] = {}
+    for name in FOLDERS:
+        if isinstance(options.get(name), Path):
+            check_inside(name, options, called)
     for name, value in options.items():
         if name in FOLDERS and isinstance(value, Path):
             check_folder(value, called[name])
@@ -143,6 +158,23 @@ def check_outputs(options: Mapping[str, object], called: Mapping[str, str]) -> N
             raise CisweaveError(f"{option} and {other} are the same file; give each its own", path=path)
 
 
+def check_inside(folder: str, options: Mapping[str, object], called: Mapping[str, str]) -> None:
+    """Raise if another path of the command is the folder that ``folder`` names, or a file right in it."""
+    written = Path(str(options[folder])).resolve()
+    for name, value in options.items():
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if name == folder or not isinstance(path, Path):
+                continue
+            if path.resolve() == written:
+                raise CisweaveError(f"{called[folder]} and {called[name]} are the same; give each its own", path=path)
+            if path.resolve().parent == written and not path.is_dir():
+                raise CisweaveError(
+                    f"{called[name]} lies in the folder of {called[folder]}, whose files are written anew; write the "
+                    "name of another folder",
+                    path=path,
+                )
+
+
 def files_of(path: Path) -> Iterator[tuple[Path, str]]:
     """The files that belong to what a path names, each with how it does: itself, its index, its part, its file."""
     if is_file(path):
@@ -152,9 +184,10 @@ def files_of(path: Path) -> Iterator[tuple[Path, str]]:
         if path.suffix == ".json":
             for part in parts_of(path):
                 yield part, "'s part"
-    elif is_file(path / MODEL_FILES[0]):
-        for name in MODEL_FILES:
-            yield path / name, "'s file"
+    for names in (MODEL_FILES, DATA_FILES):
+        if is_file(path / names[0]):
+            for name in names:
+                yield path / name, "'s file"
 
 
 def parts_of(index: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from cisweave.config.load import (
 from cisweave.config.model import Config
 from cisweave.config.promoters import (
     EmbeddingSettings,
+    PromoterBaselineSettings,
     PromoterDataSettings,
     PromoterEvaluationSettings,
     PromoterPredictSettings,
@@ -82,6 +83,7 @@ __all__ = [
     "PhaseSettings",
     "PredictSettings",
     "ProfileSettings",
+    "PromoterBaselineSettings",
     "PromoterDataSettings",
     "PromoterEvaluationSettings",
     "PromoterPredictSettings",

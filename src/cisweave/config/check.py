@@ -140,8 +140,13 @@ def inconsistent_xpresso(config: Config) -> list[str]:
             "xpresso: there is nothing to take promoters from; write genome.gtf, or xpresso.promoters, "
             "xpresso.windows or xpresso.dataset"
         )
-    if xpresso.predicted and (genome.vcf is None or genome.gtf is None):
-        problems.append("xpresso.predicted: this needs genome.vcf and genome.gtf; write them, or leave predicted empty")
+    if xpresso.predicted and genome.vcf is None:
+        problems.append("xpresso.predicted: this needs genome.vcf; write it, or leave predicted empty")
+    if xpresso.predicted and xpresso.promoters is not None and genome.gtf is None:
+        problems.append(
+            "xpresso.predicted: this needs genome.gtf, for a FASTA of promoters has no places; write it, or leave "
+            "predicted empty"
+        )
     return problems
 
 

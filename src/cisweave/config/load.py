@@ -110,7 +110,10 @@ def read_settings(settings: str) -> tuple[Path | None, Mapping[str, Any]]:
         try:
             data = json.loads(settings)
         except json.JSONDecodeError as error:
-            raise CisweaveError(f"--settings is not valid JSON: {error.msg} at character {error.pos + 1}") from error
+            raise CisweaveError(
+                f"--settings is not valid JSON: {error.msg} at character {error.pos + 1}; put keys and texts in double "
+                "quotes, or name a YAML file"
+            ) from error
     else:
         path = Path(settings)
         if not path.is_file():

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from cisweave.config.promoters import (
+    PromoterBaselineSettings,
     PromoterDataSettings,
     PromoterEvaluationSettings,
     PromoterPredictSettings,
     PromoterSplitSettings,
+    Seed,
 )
 from cisweave.config.sections import (
     AnnotationSettings,
@@ -125,9 +127,7 @@ class XpressoConfig(Section):
     models: Path = Field(
         Path("config/models.yaml"), description="Models to train, one entry each (YAML: name, then its type)."
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        [1], description="Every model is trained once with each."
-    )
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field([1], description="Every model is trained once with each.")
     dataset: Path | None = Field(None, description="Folder of ready-made data; null: they are built.")
     expression: Path = Field(
         Path("resources/57epigenomes.RPKM.pc.gz"), description="Expression table: gene_id, then values."
@@ -147,6 +147,9 @@ class XpressoConfig(Section):
     symbols: Path | None = Field(None, description="TSV gene_id, symbol, where tables name genes by symbol.")
     data: PromoterDataSettings = Field(default_factory=PromoterDataSettings, description="Making the data.")
     split: PromoterSplitSettings = Field(default_factory=PromoterSplitSettings, description="One split for all models.")
+    baselines: PromoterBaselineSettings = Field(
+        default_factory=PromoterBaselineSettings, description="Linear models beside those of the table."
+    )
     evaluation: PromoterEvaluationSettings = Field(
         default_factory=PromoterEvaluationSettings, description="Measuring models and baselines."
     )
@@ -198,4 +201,6 @@ class Config(Section):
         """The seqlets room explains what the seal room trained."""
         if "seqlets" in self.rooms and "seal" not in self.rooms:
             raise ValueError("rooms: seqlets needs seal, whose models and variants it explains; write both")
+        if len(set(self.rooms)) != len(self.rooms):
+            raise ValueError("rooms: a room stands twice; write each once")
         return self

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from cisweave.config.sections import Section
+from cisweave.core.errors import CisweaveError, shorten
 
 EmbeddingMode = Literal["random_projection", "word2vec", "kmer_freq"]
 Optimizer = Literal["sgd", "adam", "adadelta", "adamax", "noam"]
 Loss = Literal["mse", "mae"]
 Requirement = Literal["halflife", "tf", "mirna", "known_bases"]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 SplitMethod = Literal["random", "xpresso", "xpresso_tf", "xpresso_mirna", "chromosomes", "kfold", "table"]
-Slice = Annotated[str, StringConstraints(pattern=r"^\d+:\d+$")]
-"""Part of the promoter that a model reads, ``left:right``, 0-based half-open from the promoter's first base."""
+
+PUBLISHED_CONTIGS = (*(str(number) for number in range(1, 23)), "X")
+"""Contigs of Xpresso's data, without ``chr``."""
+
+
+SLICE = r"^[0-9]{1,9}:[0-9]{1,9}$"
 
 
 def slice_bounds(text: str) -> tuple[int, int]:
-    """Left and right of a :data:`Slice`."""
+    """Left and right of a :data:`Slice`; text that is none is a :class:`CisweaveError`."""
+    if not re.fullmatch(SLICE, text):
+        raise CisweaveError(f"{shorten(text)} is no part of a promoter; write left:right, for example 3000:13500")
     left, right = (int(part) for part in text.split(":"))
+    if left >= right:
+        raise CisweaveError(f"{text} holds no base; write left:right with left below right")
     return left, right
+
+
+def check_slice(value: Any) -> Any:
+    """Refuse text that is no part of a promoter."""
+    if isinstance(value, str):
+        try:
+            slice_bounds(value)
+        except CisweaveError as error:
+            raise ValueError(error.problem) from error
+    return value
+
+
+Slice = Annotated[str, StringConstraints(pattern=SLICE), BeforeValidator(check_slice)]
+"""Part of the promoter that a model reads, ``left:right``, 0-based half-open from the promoter's first base."""
 
 
 class PromoterDataSettings(Section):
@@ -32,7 +58,9 @@ class PromoterDataSettings(Section):
     biotypes: list[str] | None = Field(
         ["protein_coding"], description="Only genes of these types (where the annotation tells types); null: all."
     )
-    contigs: list[str] | None = Field(None, description="Only genes on these contigs; null: all.")
+    contigs: list[str] | None = Field(
+        None, description="Only genes on these contigs; null: all. Default with compat xpresso: 1 to 22 and X."
+    )
     skip_histones: bool = Field(True, description="Leave histone genes out (their mRNA has no poly(A) tail).")
     expression: Literal["linear", "log10", "standardised"] = Field(
         "linear", description="Unit of the expression table: linear (RPKM, TPM), log10, or ready z-scores."
@@ -44,8 +72,17 @@ class PromoterDataSettings(Section):
     compat: Literal["xpresso"] | None = Field(
         None,
         description="xpresso: as published: the TSS lies one base off on one strand, lengths are one base short per "
-        "exon, windows that leave their contig are left out.",
+        "exon, windows that leave their contig, genes without coding sequence and Roadmap's universal reference are "
+        "left out.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def published_contigs(cls, data: Any) -> Any:
+        """With ``compat: xpresso`` the contigs of the published data, where none are given."""
+        if not isinstance(data, Mapping) or data.get("compat") != "xpresso":
+            return data
+        return {"contigs": list(PUBLISHED_CONTIGS), **data}
 
 
 class PromoterSplitSettings(Section):
@@ -60,7 +97,7 @@ class PromoterSplitSettings(Section):
         1000, gt=0, description="Test genes: their number, or below 1 their share (method kfold: a fold)."
     )
     folds: int = Field(10, ge=2, description="Folds (method kfold).")
-    seed: int = Field(1, ge=0, description="Seed of random and kfold.")
+    seed: int = Field(1, ge=0, lt=2**32, description="Seed of random and kfold.")
     valid_chromosomes: list[str] = Field(default_factory=list, description="Contigs (method chromosomes).")
     test_chromosomes: list[str] = Field(default_factory=list, description="Contigs (method chromosomes).")
     groups: Path | None = Field(
@@ -71,6 +108,14 @@ class PromoterSplitSettings(Section):
     require: list[Requirement] = Field(
         default_factory=list, description="Leave out genes that lack one of these, so that all models see the same."
     )
+
+    @field_validator("valid", "test", mode="before")
+    @classmethod
+    def check_number(cls, value: Any) -> Any:
+        """Genes are counted, or taken as a share of all."""
+        if isinstance(value, bool) or (isinstance(value, float) and value >= 1):
+            raise ValueError(f"{value} is neither a whole number of genes nor a share; write 100, or 0.1")
+        return value
 
     @model_validator(mode="after")
     def check_method(self) -> PromoterSplitSettings:
@@ -123,8 +168,10 @@ class PromoterTrainingSettings(Section):
         None, description="sgd (momentum), adam, adadelta, adamax, or noam (Adam with the Transformer's schedule)."
     )
     learning_rate: float | None = Field(None, gt=0, description="Learning rate (not with noam).")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
-    warmup: int = Field(8000, ge=1, description="Steps in which noam's learning rate rises.")
+    momentum: float | None = Field(None, ge=0, lt=1, description="Momentum of sgd; null: 0.9.")
+    warmup: int | None = Field(
+        None, ge=1, description="Steps in which noam's learning rate rises; null: as published, else 8000."
+    )
     loss: Loss | None = Field(None, description="Mean squared or mean absolute error.")
     batch_size: int | None = Field(None, ge=1, description="Genes per batch.")
     max_epochs: int | None = Field(None, ge=1, description="Most epochs.")
@@ -146,8 +193,17 @@ class ZooModel(Section):
     embedding: EmbeddingSettings | None = Field(None, description="Of types that read segments; null: the defaults.")
     network: dict[str, Any] = Field(default_factory=dict, description="Hyper-parameters of the network.")
     train: PromoterTrainingSettings = Field(default_factory=PromoterTrainingSettings, description="How it is trained.")
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = Field(
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(
         None, description="Seeds; null: those of the room."
+    )
+
+
+class PromoterBaselineSettings(Section):
+    """Linear models that every promoter model must beat."""
+
+    kmer: int = Field(4, ge=1, le=6, description="Longest k-mers of the k-mer baselines.")
+    kmer_slice: Slice | None = Field(
+        None, description="Part of the promoter they count in; null: 1,500 bases on each side of the TSS."
     )
 
 
@@ -156,10 +212,6 @@ class PromoterEvaluationSettings(Section):
 
     bootstrap: int = Field(1000, ge=0, description="Resamples of the test genes behind intervals and paired tests.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Coverage of intervals.")
-    kmer: int = Field(4, ge=1, le=6, description="Longest k-mers of the k-mer baseline.")
-    kmer_slice: Slice | None = Field(
-        None, description="Part of the promoter it counts in; null: 1,500 bases around the TSS."
-    )
     published: bool = Field(
         True, description="Put the published figures of each type beside it; they are of human median expression."
     )

@@ -21,6 +21,7 @@ from cisweave.seqlets.effects import MOTIF_EFFECT_COLUMNS
 from cisweave.seqlets.loci import rank_variants
 from cisweave.tables.frames import read_table
 from cisweave.tables.receipts import receipt_path
+from cisweave.xpresso.figures import NAME_COLUMNS
 from cisweave.xpresso.figures import TABLES as XPRESSO_TABLES
 
 
@@ -195,7 +196,9 @@ class ReportData:
     def xpresso(self) -> dict[str, pd.DataFrame]:
         """Tables of the xpresso room by name; none where its figures are not given."""
         folder = self.files.xpresso
-        return {} if folder is None else {name: read_table(folder / f"{name}.tsv") for name in XPRESSO_TABLES}
+        if folder is None:
+            return {}
+        return {name: read_table(folder / f"{name}.tsv", dtype=NAME_COLUMNS[name]) for name in XPRESSO_TABLES}
 
     @cached_property
     def logos(self) -> list[tuple[Path, dict[str, Any]]]:

@@ -137,7 +137,8 @@ def attribute_loci(
     known = ~(codes == UNKNOWN).any(axis=1)
     items["status"] = np.where(known[items.locus_id], "ok", "unknown_base")
     kept = items[items.status == "ok"]
-    reverse = read_reverse(loci, len(table))[kept.locus_id]
+    stranded = loaded.spec.architecture == "promoter"
+    reverse = read_reverse(loci, len(table), stranded)[kept.locus_id]
     read = np.where(reverse[:, None], reverse_complement(codes[kept.locus_id]), codes[kept.locus_id])
     attributions, deltas = attribute_items(
         sequence_model(loaded), read, kept.target.to_numpy(), settings, loaded.device
@@ -175,15 +176,23 @@ def check_window(codes: Codes, spec: ModelSpec, loci: str | Path) -> None:
         )
 
 
-def read_reverse(loci: str | Path, count: int) -> NDArray[np.bool_]:
+def read_reverse(loci: str | Path, count: int, stranded: bool = False) -> NDArray[np.bool_]:
     """Loci (loci,) whose reverse complement the model reads: those with ``-`` in a column ``strand``, if there is one.
+
+    A model that reads promoters in gene orientation (``stranded``) needs the strand of every locus.
 
     Raises
     ------
     CisweaveError
-        If a strand is neither ``+``, ``-`` nor empty.
+        If a strand is neither ``+``, ``-`` nor empty, or is not told though it is needed.
     """
     table = read_table(loci, dtype={"strand": "str"})
+    if stranded and ("strand" not in table or table["strand"].fillna("").eq("").any()):
+        raise CisweaveError(
+            "a model of promoters reads each on its gene's strand, which this table does not tell; make it with "
+            "cisweave xpresso loci, or add a column strand (+ or -)",
+            path=loci,
+        )
     if "strand" not in table:
         return np.zeros(count, dtype=np.bool_)
     strand = table["strand"].fillna("")

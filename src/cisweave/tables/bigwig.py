@@ -1,8 +1,8 @@
-"""bigWig files from values at single bases; the same values give the same bytes."""
+"""bigWig files from values at single bases, of which the same give the same bytes; and rows of bigBed files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path
+from cisweave.core.files import atomic_path, existing, first_bytes
+
+BIGBED_MAGIC = (bytes.fromhex("ebf28987"), bytes.fromhex("8789f2eb"))
 
 
 @dataclass
@@ -76,3 +78,32 @@ def one_value_each(pieces: list[BaseValues], length: int) -> tuple[NDArray[np.in
     frame = frame[(frame.places >= 0) & (frame.places < length)]
     frame = frame.sort_values(["places", "rank"], kind="stable").drop_duplicates("places")
     return frame.places.to_numpy(np.int64), frame["values"].to_numpy(np.float32)
+
+
+def is_bigbed(path: str | Path) -> bool:
+    """Whether a file is a bigBed, by its first bytes."""
+    return first_bytes(existing(path), 4) in BIGBED_MAGIC
+
+
+def bigbed_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Number (from 1) and fields of each row of a bigBed, as text like those of a BED; sorted by contig and start.
+
+    Raises
+    ------
+    CisweaveError
+        If it is no bigBed, or is damaged.
+    """
+    import pyBigWig
+
+    number = 0
+    try:
+        handle = pyBigWig.open(str(path))
+        try:
+            for chrom, length in handle.chroms().items():
+                for start, end, rest in handle.entries(chrom, 0, length) or ():
+                    number += 1
+                    yield number, [chrom, str(start), str(end), *(rest.split("\t") if rest else [])]
+        finally:
+            handle.close()
+    except RuntimeError as error:
+        raise CisweaveError("this is no bigBed, or it is damaged; fetch it again", path=path) from error

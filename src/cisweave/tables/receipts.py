@@ -48,7 +48,7 @@ def write_receipt(
     result: str | Path,
     *,
     settings: Mapping[str, Any] | None = None,
-    inputs: Iterable[str | Path] = (),
+    inputs: Iterable[str | Path] | Mapping[str, str] = (),
     seed: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -57,13 +57,14 @@ def write_receipt(
     """Write the receipt of ``result`` and return its path.
 
     ``identity`` holds what must be equal for two runs to be the same run; ``run`` holds what may differ
-    (wall time in seconds since the command started, peak memory in MiB, host platform).
+    (wall time in seconds since the command started, peak memory in MiB, host platform). ``inputs`` are files, or files
+    with their SHA-256 where it is known already.
     """
     identity = {
         "versions": dict(package_versions()),
         "settings": dict(settings or {}),
         "settings_sha256": settings_hash(settings or {}),
-        "inputs": {str(path): sha256(path) for path in inputs if Path(path).is_file()},
+        "inputs": dict(inputs) if isinstance(inputs, Mapping) else hashes(inputs),
         "seed": seed,
         "device": device,
         "dtype": dtype,
@@ -78,3 +79,8 @@ def write_receipt(
     path = receipt_path(result)
     write_json(path, {"identity": identity, "run": run})
     return path
+
+
+def hashes(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Path -> SHA-256 of those that are files."""
+    return {str(path): sha256(path) for path in paths if Path(path).is_file()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -118,6 +119,38 @@ class History(Callback):
         return pd.DataFrame(self.rows)
 
 
+class RateFinder(LearningRateFinder):
+    """Lightning's finder of the learning rate; what it finds also goes to schedules that set the rate at every step."""
+
+    def lr_find(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Try rates, and take the one that is found; where there is none, the rate stays as it is."""
+        super().lr_find(trainer, pl_module)
+        rate = self.optimal_lr.suggestion() if self.optimal_lr is not None else None
+        if rate is None:
+            logger.warning("the finder of the learning rate found none; training goes on with the one in the settings")
+            return
+        for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
+            if not isinstance(schedule, torch.optim.lr_scheduler.LambdaLR):
+                continue
+            schedule.base_lrs = [rate] * len(schedule.base_lrs)
+            for group, factor in zip(schedule.optimizer.param_groups, schedule.lr_lambdas, strict=True):
+                group["initial_lr"], group["lr"] = rate, rate * factor(0)
+
+
+class WallTime(Timer):
+    """Ends a training after the epoch in which its time is over; a run that goes on has all of its time again."""
+
+    def __init__(self, duration: str):
+        super().__init__(duration, interval="epoch")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the time of this process counts."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to take up."""
+
+
 @dataclass
 class FitResult:
     """What :func:`fit` gives back; the module holds the best epoch's weights."""
@@ -125,6 +158,15 @@ class FitResult:
     history: pd.DataFrame
     best_score: float
     epochs: int
+    stopped_by_time: bool = False
+
+
+def shaping_settings(settings: TrainingSettings) -> dict[str, Any]:
+    """The shared options without those that only tell what is logged and how long a process may train."""
+    return settings.model_dump(
+        mode="json",
+        exclude={"csv_log": True, "tensorboard": True, "progress": True, "trainer": {"max_time", "profiler"}},
+    )
 
 
 def fit(
@@ -168,13 +210,13 @@ def fit(
     history = History()
     best = ModelCheckpoint(folder / "checkpoints", "best", monitor=monitor, mode=mode, enable_version_counter=False)
     last = ModelCheckpoint(folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [history, best, last, *optional_callbacks(settings)]
+    callbacks: list[Callback] = [history, best, last, *optional_callbacks(settings, resumes=resume_from is not None)]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=patience, strict=False))
     batches = Batches(train, valid, batch_size, module.seed, keep_lone)
     try:
         with only_news():
-            trainer = make_trainer(folder, settings, callbacks, max_epochs, device)
+            trainer = open_trainer(folder, settings, callbacks, max_epochs, device)
             trainer.fit(module, datamodule=batches, ckpt_path=resume_from, weights_only=True if resume_from else None)
     except MisconfigurationException as error:
         raise CisweaveError(f"Lightning refuses the section training: {error}") from error
@@ -183,9 +225,12 @@ def fit(
     best_score = math.nan if best.best_model_score is None else float(best.best_model_score)
     require_result(settings, history.frame(), monitor, best_score)
     take_best_weights(module, best, settings)
-    if not stopped_by_time(trainer):
+    cut = stopped_by_time(trainer)
+    if cut:
+        logger.warning("max_time ended the training after %d epochs; the same command goes on", len(history.rows))
+    else:
         write_json(folder / "finished.json", {"epochs": len(history.rows)})
-    return FitResult(history.frame(), best_score, len(history.rows))
+    return FitResult(history.frame(), best_score, len(history.rows), cut)
 
 
 @contextmanager
@@ -237,16 +282,29 @@ def readable(checkpoint: Path) -> bool:
     return True
 
 
-def optional_callbacks(settings: TrainingSettings) -> list[Callback]:
-    """Weight averaging and the finders, where the settings ask for them."""
-    callbacks: list[Callback] = []
+def optional_callbacks(settings: TrainingSettings, resumes: bool) -> list[Callback]:
+    """Weight averaging, the finders and the limit of time, where the settings ask for them.
+
+    A run that goes on has its learning rate in the checkpoint; it is not looked for again.
+    """
+    callbacks: list[Callback] = [] if settings.trainer.max_time is None else [WallTime(settings.trainer.max_time)]
     if settings.weight_averaging is not None:
         callbacks.append(StochasticWeightAveraging(swa_lrs=settings.weight_averaging))
-    if settings.find_learning_rate:
-        callbacks.append(LearningRateFinder(attr_name="learning_rate"))
+    if settings.find_learning_rate and not resumes:
+        callbacks.append(RateFinder(attr_name="learning_rate"))
     if settings.find_batch_size:
         callbacks.append(BatchSizeFinder())
     return callbacks
+
+
+def open_trainer(
+    folder: Path, settings: TrainingSettings, callbacks: list[Callback], max_epochs: int, device: torch.device
+) -> lightning.Trainer:
+    """:func:`make_trainer`; what Lightning refuses is told in one sentence."""
+    try:
+        return make_trainer(folder, settings, callbacks, max_epochs, device)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise CisweaveError(f"Lightning refuses the section training.trainer: {error}") from error
 
 
 def make_trainer(
@@ -260,6 +318,7 @@ def make_trainer(
         loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
     return lightning.Trainer(
         accelerator=settings.trainer.accelerator or ("gpu" if device.type == "cuda" else "cpu"),
+        default_root_dir=folder,
         max_epochs=max_epochs,
         callbacks=callbacks,
         logger=loggers or False,
@@ -267,7 +326,7 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=50,
-        **settings.trainer.model_dump(exclude={"accelerator"}),
+        **settings.trainer.model_dump(exclude={"accelerator", "max_time"}),
     )
 
 
@@ -288,7 +347,7 @@ def require_result(settings: TrainingSettings, history: pd.DataFrame, monitor: s
     """Raise unless an epoch was trained and measured: nothing else is worth saving."""
     if settings.trainer.fast_dev_run:
         raise CisweaveError("training.trainer.fast_dev_run went through without a mistake; nothing is saved")
-    if len(history) and monitor in history and not history[monitor].notna().any():
+    if len(history) and monitor in history and not np.isfinite(history[monitor]).any():
         raise CisweaveError(f"training diverged: {monitor} was never finite; lower the learning rate")
     if not math.isfinite(best_score):
         raise CisweaveError(

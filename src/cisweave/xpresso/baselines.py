@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cisweave.config import PromoterEvaluationSettings
+from cisweave.config import PromoterBaselineSettings
 from cisweave.config.promoters import slice_bounds
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import write_json
@@ -37,7 +37,7 @@ logger = get_logger(__name__)
 AROUND_TSS = 1500
 """Bases on each side of the TSS whose k-mers are counted where no slice is given, as Xpresso's baselines did."""
 PENALTIES = 10.0 ** np.arange(-2, 7.5, 0.5)
-"""Penalties that are tried, on standardised features."""
+"""Penalties that are tried, on standardised features; the largest leaves the mean of the training genes."""
 PARTS = ("train", "valid", "test")
 RIDGE, MEAN = f"{BASELINE}ridge", f"{BASELINE}mean"
 
@@ -62,7 +62,7 @@ class Baseline:
 
 
 def fit_baselines(
-    data: str | Path, split: str | Path, out: str | Path, settings: PromoterEvaluationSettings, fold: int = 1
+    data: str | Path, split: str | Path, out: str | Path, settings: PromoterBaselineSettings, fold: int = 1
 ) -> pd.DataFrame:
     """Fit every baseline that the data allow, and write a run folder with all of them.
 
@@ -98,7 +98,7 @@ def fit_baselines(
         fitted = fit_ridge(features.of(baseline), features.labels)
         frames.append(prediction_table(opened, rows, features.scaling, baseline.name, fitted.predicted))
         told[baseline.name] = describe(baseline, fitted)
-        logger.info("%s: penalty %g, validation error %.4f", baseline.name, fitted.penalty, fitted.valid_mse)
+        logger.info("%s: %s, validation error %.4f", baseline.name, penalty_text(fitted), fitted.valid_mse)
     table = pd.concat(frames, ignore_index=True)
     out = Path(out)
     write_parquet(table, out / PREDICTIONS)
@@ -124,6 +124,11 @@ def baselines_for(data: PromoterData, longest: int) -> list[Baseline]:
         if kmers and halflife:
             found.append(Baseline(f"{kmers[-1].name}+halflife+{name}", f"PH{code}", longest))
     return found
+
+
+def penalty_text(fitted: Ridge) -> str:
+    """How strongly a model was held back, in words."""
+    return "the mean" if fitted.penalty is None else f"penalty {fitted.penalty:g}"
 
 
 def describe(baseline: Baseline, fitted: Ridge) -> Mapping[str, object]:
@@ -169,7 +174,7 @@ def prediction_table(
 class Features:
     """Features of the genes of each part of a split; scaled as the models of the zoo see them."""
 
-    def __init__(self, data: PromoterData, rows: Mapping[str, NDArray[np.int64]], settings: PromoterEvaluationSettings):
+    def __init__(self, data: PromoterData, rows: Mapping[str, NDArray[np.int64]], settings: PromoterBaselineSettings):
         self.data, self.rows = data, rows
         self.left, self.right = counted_slice(data, settings.kmer_slice)
         self.scaling = fit_scaling(data, rows["train"], "train")
@@ -227,10 +232,13 @@ def kmer_shares(codes: Codes, k: int) -> NDArray[np.float64]:
 # --- ridge regression -------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Ridge:
-    """A fitted linear model: its predictions per part of the genes, penalty, and error on the validation genes."""
+    """A fitted linear model: its predictions per part of the genes, penalty, and error on the validation genes.
+
+    Without a penalty it is the mean of the training genes.
+    """
 
     predicted: dict[str, NDArray[np.float64]]
-    penalty: float
+    penalty: float | None
     valid_mse: float
     features: int
 
@@ -239,7 +247,8 @@ def fit_ridge(features: Mapping[str, NDArray[np.float64]], labels: Mapping[str, 
     """Ridge regression with the penalty of :data:`PENALTIES` that does best on the validation genes.
 
     Features are standardised over the training genes; the intercept is not penalised. One decomposition of the
-    training features gives the weights of all penalties.
+    training features gives the weights of all penalties. Where the largest does best, the features help no validation
+    gene: what is left of the weights is dropped, for its correlation would still look like something learned.
     """
     from scipy.linalg import eigh
 
@@ -254,7 +263,9 @@ def fit_ridge(features: Mapping[str, NDArray[np.float64]], labels: Mapping[str, 
         weights = vectors @ (projected[:, None] / (np.maximum(values, 0)[:, None] + PENALTIES))
     else:
         weights = np.zeros((0, len(PENALTIES)))
+    weights[:, -1] = 0
     errors = ((scaled["valid"] @ weights + middle - labels["valid"][:, None]) ** 2).mean(axis=0)
     best = int(np.argmin(errors))
     predicted = {part: values @ weights[:, best] + middle for part, values in scaled.items()}
-    return Ridge(predicted, float(PENALTIES[best]), float(errors[best]), train.shape[1])
+    penalty = float(PENALTIES[best]) if weights[:, best].any() else None
+    return Ridge(predicted, penalty, float(errors[best]), train.shape[1])

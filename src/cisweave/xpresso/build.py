@@ -37,25 +37,26 @@ from cisweave.sequence.onehot import Codes, reverse_complement
 from cisweave.tables.frames import write_tsv
 from cisweave.tables.receipts import write_receipt
 from cisweave.xpresso.cage import StartSite, read_cage
-from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, PromoterData, write_data
+from cisweave.xpresso.dataset import BATCH, DESCRIPTION, HALF_LIFE, REJECT_COLUMNS, PromoterData, write_data
 from cisweave.xpresso.features import (
     AnnotatedGene,
     choose_transcript,
+    counted,
     half_life_features,
     read_annotation,
     start_site,
 )
 from cisweave.xpresso.matrices import Symbols, read_factors, read_mirna
 from cisweave.xpresso.promoter_fasta import read_promoter_fasta
+from cisweave.xpresso.promoter_files import PromoterFiles
 from cisweave.xpresso.tables import read_expression, read_halflife, read_symbols
 
 logger = get_logger(__name__)
 
-BATCH = 1024
-"""Promoters read at a time."""
-REJECT_COLUMNS = ["gene_id", "code", "message"]
 HISTONE = re.compile(r"HIST|Hist|(?i:H1-[1-6]|H1F[1-6]|H2AC\d+|H2AW|H2BC\d+|H2BU\d|H3C\d+|H3-4|H4C\d+|H4-16)$")
 """How symbols of histone genes begin: those before 2019 (``HIST1H4A``), and the new ones of the same genes."""
+CAGE_REACH = 100_000
+"""Bases from a gene's exons beyond which a peak is taken for that of another gene of the name."""
 BED_COLUMNS = ("contig", "start", "end", "gene id", "score", "strand")
 
 
@@ -68,6 +69,8 @@ class GeneReason(StrEnum):
     CONTIG_NOT_WANTED = "contig_not_wanted"
     UNKNOWN_CONTIG = "unknown_contig"
     NO_EXON = "no_exon"
+    SHARED_TRANSCRIPT = "shared_transcript"
+    NO_CDS = "no_cds"
     HISTONE = "histone"
     WINDOW_OFF_CONTIG = "window_off_contig"
 
@@ -98,69 +101,15 @@ class Promoters:
     read: Callable[[NDArray[np.int64]], Codes] | None = None
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The files that data are built from, those not given being ``None``."""
-
-    expression: Path | None = None
-    gtf: Path | None = None
-    fasta: Path | None = None
-    promoters: Path | None = None
-    bed: Path | None = None
-    cage: Path | None = None
-    halflife: Path | None = None
-    tf: Path | None = None
-    mirna: Path | None = None
-    symbols: Path | None = None
-
-    @property
-    def kind(self) -> str:
-        """Where promoters come from: ``fasta``, ``bed``, ``annotation`` or ``none``."""
-        if self.promoters is not None:
-            return "fasta"
-        if self.bed is not None:
-            return "bed"
-        return "annotation" if self.gtf is not None else "none"
-
-    @property
-    def files(self) -> list[Path]:
-        """All that were given."""
-        return [path for path in vars(self).values() if path is not None]
-
-    def check(self) -> None:
-        """Raise where files do not go together."""
-        if self.promoters is not None and self.bed is not None:
-            raise CisweaveError("give one source of promoters: a FASTA of promoters or a BED with a genome")
-        if self.kind in ("bed", "annotation") and self.fasta is None:
-            given = "BED" if self.kind == "bed" else "annotation"
-            raise CisweaveError(f"a {given} alone holds no sequence; give the genome (FASTA), too")
-        if self.cage is not None and self.kind != "annotation":
-            raise CisweaveError("CAGE peaks move the TSS of an annotation; a BED or FASTA of promoters has its own")
-        if self.fasta is not None and self.gtf is None and self.bed is None:
-            raise CisweaveError("a genome (FASTA) goes with an annotation or a BED; give one of them")
-        if self.kind == "none" and self.expression is None:
-            raise CisweaveError(
-                "there is nothing to build data from; give promoters (an annotation or BED with a genome, or a FASTA) "
-                "or, for data without sequences, expression"
-            )
-
-
 # --- all together -----------------------------------------------------------------------------------------------------
 def build_data(
     out: str | Path,
+    files: PromoterFiles,
     *,
     expression: Path | None = None,
-    gtf: Path | None = None,
-    fasta: Path | None = None,
-    promoters: Path | None = None,
-    bed: Path | None = None,
-    cage: Path | None = None,
-    halflife: Path | None = None,
-    tf: Path | None = None,
-    mirna: Path | None = None,
-    symbols: Path | None = None,
     rejects: Path | None = None,
     settings: PromoterDataSettings | None = None,
+    compute_halflife: bool = True,
 ) -> PromoterData:
     """Build promoter data (``cisweave xpresso build``), and write their receipt.
 
@@ -170,24 +119,15 @@ def build_data(
     ----------
     out
         Folder of the data (:mod:`cisweave.xpresso.dataset`).
+    files
+        Where promoters and the other inputs of models come from. Half-life features of a table go before those of the
+        annotation.
     expression
         Expression by gene; genes without a row are left out. ``None``: all genes of the source, expression unknown.
-    gtf
-        GTF or GFF3: source of promoters where no other is given; half-life features, names and types of genes.
-    fasta
-        The genome of ``gtf`` or ``bed``.
-    promoters
-        FASTA of promoters, each on its gene's strand and named by its gene.
-    bed
-        Promoter windows with gene ids (column 4) and strands (column 6).
-    cage
-        TSS that go before those of ``gtf``: FANTOM5's peaks (``p1@symbol``), or any file of genes.
-    halflife, tf, mirna
-        Tables; ``halflife`` goes before what is computed.
-    symbols
-        Names of genes, two columns.
     rejects
         TSV of the genes left out: ``gene_id, code, message``.
+    compute_halflife
+        Whether an annotation gives half-life features where no table does.
 
     Raises
     ------
@@ -196,26 +136,29 @@ def build_data(
         gene is left.
     """
     settings = settings or PromoterDataSettings()
-    sources = Sources(expression, gtf, fasta, promoters, bed, cage, halflife, tf, mirna, symbols)
-    sources.check()
+    files.check_for_building(expression)
+    inputs = [*([expression] if expression is not None else []), *files.inputs]
     linear = settings.expression == "linear"
-    measured = None if expression is None else read_expression(expression, settings.columns, linear)
+    measured = None if expression is None else read_expression(expression, settings.columns, linear, settings.compat)
+    if measured is not None and not np.isfinite(measured).any():
+        raise CisweaveError("this table gives no gene an expression; name columns that hold numbers", path=expression)
     with ExitStack() as stack:
-        genome = None if fasta is None else stack.enter_context(Genome(fasta))
-        annotation = {} if gtf is None else read_annotation(gtf)
-        names = gene_names(annotation, symbols)
-        found = find_promoters(sources, annotation, genome, names, settings, measured, stack)
-        problems = gene_problems(found, annotation, names, settings, measured)
+        genome = None if files.fasta is None else stack.enter_context(Genome(files.fasta))
+        annotation = {} if files.gtf is None else read_annotation(files.gtf)
+        names = gene_names(annotation, files.symbols)
+        found = find_promoters(files, annotation, genome, names, settings, measured, stack)
+        problems = genes_left_out(found, annotation, names, settings, measured)
         rows = chosen_rows(found, problems, measured)
         write_rejects(problems, rejects)
         if not len(rows):
-            raise CisweaveError(f"no gene is left: {counts_of(problems)}", path=sources.files[0])
+            raise CisweaveError(f"no gene is left: {counts_of(problems)}", path=inputs[0])
         table = found.table.iloc[rows].reset_index(drop=True)
         ids = table["gene_id"].tolist()
         table["symbol"] = [next(iter(names.get(gene, [])), "") for gene in ids]
         if measured is not None:
             table["expression"] = measured.reindex(pd.Index(ids)).to_numpy()
-        table[list(HALF_LIFE)] = halflife_of(ids, halflife, annotation, genome, settings).to_numpy()
+        told = annotation if compute_halflife else {}
+        table[list(HALF_LIFE)] = halflife_of(ids, files.halflife, told, genome, settings).to_numpy()
         known = {gene: names[gene] for gene in ids if gene in names}
         data = write_data(
             out,
@@ -225,18 +168,18 @@ def build_data(
             downstream=settings.downstream,
             expression=settings.expression,
             pseudocount=settings.pseudocount,
-            tf=None if tf is None else read_factors(tf, known),
-            mirna=None if mirna is None else read_mirna(mirna, known),
-            notes={"source": sources.kind, "compat": settings.compat},
+            tf=None if files.tf is None else read_factors(files.tf, known),
+            mirna=None if files.mirna is None else read_mirna(files.mirna, known),
+            notes={"source": files.kind, "compat": settings.compat},
         )
     write_receipt(
         Path(out) / DESCRIPTION,
         settings=settings.model_dump(mode="json"),
-        inputs=sources.files,
+        inputs=inputs,
         notes={"genes": len(data), "rejected": len(problems)},
     )
     log_counts(data, problems)
-    warn_of_ids(data, {"has_halflife": halflife, "has_tf": tf, "has_mirna": mirna})
+    warn_of_ids(data, {"has_halflife": files.halflife, "has_tf": files.tf, "has_mirna": files.mirna})
     return data
 
 
@@ -251,7 +194,7 @@ def gene_names(annotation: Mapping[str, AnnotatedGene], symbols: Path | None) ->
 
 
 def find_promoters(
-    sources: Sources,
+    files: PromoterFiles,
     annotation: Mapping[str, AnnotatedGene],
     genome: Genome | None,
     names: Symbols,
@@ -261,15 +204,15 @@ def find_promoters(
 ) -> Promoters:
     """The promoters of whichever source was given."""
     length = settings.upstream + settings.downstream
-    if sources.promoters is not None:
-        ids, codes = stack.enter_context(read_promoter_fasta(sources.promoters, length))
+    if files.promoters is not None:
+        ids, codes = stack.enter_context(read_promoter_fasta(files.promoters, length))
         return Promoters(places([(gene, "", -1, -1, "") for gene in ids]), read=lambda rows: np.asarray(codes[rows]))
-    if sources.bed is not None:
+    if files.bed is not None:
         assert genome is not None
-        return bed_promoters(sources.bed, genome, settings)
-    if sources.gtf is not None:
+        return bed_promoters(files.bed, genome, settings)
+    if files.gtf is not None:
         assert genome is not None
-        moved = {} if sources.cage is None else read_cage(sources.cage, names)
+        moved = None if files.cage is None else read_cage(files.cage, names)
         return annotated_promoters(annotation, genome, settings, moved)
     assert measured is not None
     return Promoters(places([(str(gene), "", -1, -1, "") for gene in measured.index]))
@@ -325,7 +268,7 @@ def counts_of(problems: Mapping[str, Problem], prefix: str = "") -> str:
 
 
 # --- which genes ------------------------------------------------------------------------------------------------------
-def gene_problems(
+def genes_left_out(
     found: Promoters,
     annotation: Mapping[str, AnnotatedGene],
     names: Symbols,
@@ -386,14 +329,15 @@ def annotated_promoters(
     annotation: Mapping[str, AnnotatedGene],
     genome: Genome,
     settings: PromoterDataSettings,
-    moved: Mapping[str, Sequence[StartSite]],
+    moved: Mapping[str, Sequence[StartSite]] | None,
 ) -> Promoters:
     """Windows around the TSS of the genes of an annotation.
 
     Parameters
     ----------
     moved
-        TSS that go before those of the annotation, by gene id; one on another contig or strand is passed over.
+        TSS that go before those of the annotation, by gene id; one on another contig or strand, or farther than
+        :data:`CAGE_REACH` from the gene, is passed over. ``None``: there are none.
     """
     spelt, wanted = ContigNames(genome.contigs), WantedContigs(settings)
     rows: list[tuple[str, str, int, int, str]] = []
@@ -402,11 +346,14 @@ def annotated_promoters(
     for gene in annotation.values():
         transcript = choose_transcript(gene.transcripts, settings.compat)
         contig = None if transcript is None else spelt.resolve(transcript.chrom)
-        problem = wrong_type(gene, settings) or place_problem(transcript, contig, genome, wanted)
+        problem = (
+            wrong_type(gene, settings) or shared_problem(gene) or place_problem(transcript, contig, genome, wanted)
+        )
+        problem = problem or coding_problem(transcript, settings)
         if problem is None:
             assert transcript is not None
             assert contig is not None
-            tss = moved_site(moved.get(gene.gene_id, []), contig, transcript.strand, spelt)
+            tss = moved_site((moved or {}).get(gene.gene_id, []), contig, transcript.strand, spelt, span_of(gene))
             used += tss is not None
             tss = start_site(transcript) if tss is None else tss
             start, end = window(tss, transcript.strand, settings)
@@ -414,8 +361,8 @@ def annotated_promoters(
             rows.append((gene.gene_id, contig, start, end, transcript.strand))
         if problem is not None:
             rejected[gene.gene_id] = problem
-    if moved:
-        logger.info("CAGE: the TSS of %d genes", used)
+    if moved is not None:
+        say_moved(used, len(moved.keys() & annotation.keys()))
     table = places([row for row in rows if row[0] not in rejected])
     return Promoters(table, rejected, genome_reader(genome, table))
 
@@ -442,9 +389,42 @@ def place_problem(
     return Problem(str(code), f"transcript {transcript.transcript_id}: {message}") if code else None
 
 
-def moved_site(sites: Sequence[StartSite], contig: str, strand: str, spelt: ContigNames) -> int | None:
-    """The first TSS (0-based) among the moved ones that lies on the contig and strand."""
-    return next((site.tss for site in sites if (spelt.resolve(site.chrom), site.strand) == (contig, strand)), None)
+def shared_problem(gene: AnnotatedGene) -> Problem | None:
+    """Whether all transcripts of a gene bear the id of another gene's."""
+    if gene.transcripts or not gene.shared:
+        return None
+    message = f"transcript {shorten(gene.shared)} is given to another gene, too"
+    return Problem(GeneReason.SHARED_TRANSCRIPT, message)
+
+
+def coding_problem(transcript: Transcript | None, settings: PromoterDataSettings) -> Problem | None:
+    """As published, whether a gene has no coding sequence; else such a gene stays, without half-life features."""
+    if settings.compat is None or transcript is None or counted(transcript.coding, settings.compat) > 0:
+        return None
+    return Problem(GeneReason.NO_CDS, f"transcript {transcript.transcript_id} has no coding sequence")
+
+
+def span_of(gene: AnnotatedGene) -> tuple[int, int]:
+    """First and last base (0-based half-open) of the exons of a gene."""
+    exons = [interval for transcript in gene.transcripts for interval in transcript.exons]
+    return min(start for start, _ in exons), max(end for _, end in exons)
+
+
+def moved_site(
+    sites: Sequence[StartSite], contig: str, strand: str, spelt: ContigNames, span: tuple[int, int]
+) -> int | None:
+    """The first TSS (0-based) among the moved ones that lies on the contig and strand, and at the gene."""
+    low, high = span[0] - CAGE_REACH, span[1] + CAGE_REACH
+    on_strand = (site.tss for site in sites if (spelt.resolve(site.chrom), site.strand) == (contig, strand))
+    return next((tss for tss in on_strand if low <= tss < high), None)
+
+
+def say_moved(used: int, named: int) -> None:
+    """Say how many TSS were moved, and for how many of the genes that CAGE names none lies at the gene."""
+    if not used:
+        logger.warning("CAGE moves the TSS of no gene; are its names and its assembly those of the annotation?")
+        return
+    logger.info("CAGE: the TSS of %d genes; of %d more it has none on their strand, at the gene", used, named - used)
 
 
 def window(tss: int, strand: str, settings: PromoterDataSettings) -> tuple[int, int]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cisweave.core.errors import CisweaveError, shorten
-from cisweave.core.files import first_bytes
+from cisweave.core.files import existing
+from cisweave.core.logs import get_logger
 from cisweave.genome.bed import parse_interval
 from cisweave.genome.genes import STRANDS, read_genes
 from cisweave.genome.text import bed_lines, is_position
+from cisweave.tables.bigwig import bigbed_rows, is_bigbed
 
-BIGBED_MAGIC = (bytes.fromhex("ebf28987"), bytes.fromhex("8789f2eb"))
+logger = get_logger(__name__)
+
 PEAK_COLUMNS = ("contig", "start", "end", "name", "score", "strand", "thickStart", "thickEnd")
 FIRST = "p1@"
 """How the name of a gene's strongest peak begins."""
@@ -32,15 +35,14 @@ def read_cage(path: str | Path, names: Mapping[str, Sequence[str]]) -> dict[str,
     Parameters
     ----------
     path
-        FANTOM5's peaks as BED (nine columns, names such as ``p1@GATA4,p2@…``): a gene's first peak counts, and of it
-        the representative position (column 8). Or any file of :func:`cisweave.genome.genes.read_genes`.
+        FANTOM5's peaks as BED or bigBed (nine columns, names such as ``p1@GATA4,p2@…``): a gene's first peak counts,
+        and of it the representative position (column 8). Or any file of :func:`cisweave.genome.genes.read_genes`.
     names
         Names by gene id; peaks are named by symbol. A gene id may stand in place of one.
     """
-    path = Path(path)
-    if path.is_file() and first_bytes(path, 4) in BIGBED_MAGIC:
-        raise CisweaveError("this is a bigBed; unpack it with: bigBedToBed", path=path)
-    if not holds_peaks(path):
+    path = existing(path)
+    packed = is_bigbed(path)
+    if not packed and not holds_peaks(path):
         genes = read_genes(path, strip_version=True)
         columns = (genes[name].tolist() for name in ("gene_id", "chrom", "strand", "tss"))
         return {gene: [StartSite(chrom, strand, tss - 1)] for gene, chrom, strand, tss in zip(*columns, strict=True)}
@@ -48,14 +50,19 @@ def read_cage(path: str | Path, names: Mapping[str, Sequence[str]]) -> dict[str,
     for gene, known in names.items():
         for name in (gene, *known):
             genes_of.setdefault(name, []).append(gene)
+    ambiguous = 0
     found: dict[str, list[StartSite]] = {}
-    for line, fields in bed_lines(path):
+    for line, fields in bigbed_rows(path) if packed else bed_lines(path):
         labels = fields[3].split(",") if len(fields) > 3 else []
         symbols = [label.strip().removeprefix(FIRST) for label in labels if label.strip().startswith(FIRST)]
         if symbols:
             site = peak_site(fields, path, line)
+            ambiguous += sum(len(genes_of.get(symbol, [])) > 1 for symbol in symbols)
             for gene in (gene for symbol in symbols for gene in genes_of.get(symbol, [])):
                 found.setdefault(gene, []).append(site)
+    if ambiguous:
+        logger.warning("%s: %d peaks bear a name of several genes; each of them takes the TSS if it is near", path,
+                       ambiguous)  # fmt: skip
     return found
 
 

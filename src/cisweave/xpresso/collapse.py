@@ -18,8 +18,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cisweave.core.errors import CisweaveError
 from cisweave.core.files import read_json, write_json
+from cisweave.core.logs import get_logger
 from cisweave.core.seeds import derive_seed
 from cisweave.tables.receipts import settings_hash
+
+logger = get_logger(__name__)
 
 CONSTANT = 1e-4
 """Predictions spread less than this share of the labels' standard deviation are one prediction."""
@@ -123,9 +126,10 @@ class Starts:
             )
         if path.exists():
             known = read_json(path)
-            if known["settings_sha256"] == self._record["settings_sha256"]:
+            if is_record(known) and known["settings_sha256"] == self._record["settings_sha256"]:
                 self._record = known
                 return
+            logger.info("%s is of another training; its checkpoints are removed", self.folder)
         self._clear()
 
     @rank_zero_only
@@ -137,3 +141,12 @@ class Starts:
     @rank_zero_only
     def _write(self) -> None:
         write_json(self.folder / STARTS, self._record)
+
+
+def is_record(content: Any) -> bool:
+    """Whether the content of ``starts.json`` is whole."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("settings_sha256"), str)
+        and isinstance(content.get("collapsed"), int)
+    )

@@ -6,6 +6,7 @@
 ``ranking.tsv``     a row per model and epoch: its rank by r² on the genes that all models share, with the interval of
                     the rank over genes
 ``tests.tsv``       a row per pair of models and epoch: difference of r² on the genes they share
+``published.tsv``   a row per published r² of a type or baseline; the first of each also stands in ``comparison.tsv``
 ==================  =================================================================================================
 
 Two tests ask different questions. ``p_genes`` asks whether other genes would give the same winner: both models are
@@ -20,7 +21,7 @@ Dimension legend
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from cisweave.config import PromoterEvaluationSettings
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
-from cisweave.models.promoter.published import RESULTS
+from cisweave.models.promoter.published import BASELINE_RESULTS, RESULTS, PublishedResult
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
 from cisweave.xpresso.evaluate import (
@@ -50,7 +51,7 @@ from cisweave.xpresso.metrics import METRICS, GeneResamples, bootstrap_p, correl
 
 logger = get_logger(__name__)
 
-TABLES = ["comparison", "ranking", "tests"]
+TABLES = ["comparison", "ranking", "tests", "published"]
 BOUNDS = ("low", "high", "run_low", "run_high")
 PUBLISHED_COLUMNS = ["published_r2", "published_low", "published_high", "published_data", "published_source"]
 COMPARISON_COLUMNS = [
@@ -65,6 +66,11 @@ TEST_COLUMNS = [
     *("epoch", "first", "second", "genes", "difference", "low", "high", "p_genes", "p_genes_holm"),
     *("runs", "p_runs", "p_runs_holm"),
 ]
+NAMES = {"model": "str"}
+"""Columns that are text whatever stands in them: a model may be called 123 or True."""
+TEXTS = {**dict.fromkeys(TABLES, NAMES), "tests": {"first": "str", "second": "str"}}
+"""The same of each table."""
+RESULT_COLUMNS = ["model", "type", "r2", "low", "high", "data", "source"]
 
 Genes = Mapping[int, tuple[str, ...]]
 """Test genes by fold, sorted."""
@@ -79,6 +85,7 @@ class Comparison:
     comparison: pd.DataFrame
     ranking: pd.DataFrame
     tests: pd.DataFrame
+    published: pd.DataFrame
 
 
 def compare_models(
@@ -98,7 +105,8 @@ def compare_models(
     settings
         Resamples and coverage of intervals.
     published
-        Put beside each model what was published of its type; only for data like those, the human median expression.
+        Put beside each model and baseline what was published of its type; only for data like those, the human median
+        expression.
 
     Raises
     ------
@@ -107,11 +115,11 @@ def compare_models(
     """
     folders = [Path(folder) for folder in evaluations]
     contenders = read_contenders(folders)
-    scores = pd.concat([read_table(folder / EVALUATION, EVALUATION_COLUMNS) for folder in folders], ignore_index=True)
+    scores = pd.concat([read_scores(folder) for folder in folders], ignore_index=True)
     arena = Arena(contenders, settings)
     table = comparison_table(scores, published)
     ranking = ranking_table(arena, table)
-    found = Comparison(table, ranking, test_table(arena))
+    found = Comparison(table, ranking, test_table(arena), published_table(scores, published))
     out = Path(out)
     for name in TABLES:
         write_tsv(getattr(found, name), out / f"{name}.tsv", float_format="%.6g")
@@ -162,8 +170,9 @@ def read_contenders(folders: Sequence[Path]) -> list[Contender]:
     found: dict[str, Contender] = {}
     places: dict[str, Path] = {}
     for folder in folders:
-        types = read_table(folder / EVALUATION, EVALUATION_COLUMNS).groupby("model")["type"].first()
+        types = read_scores(folder).groupby("model")["type"].first()
         table = read_table(folder / PREDICTIONS, COLLECTED_COLUMNS)
+        check_scores(types, table, folder)
         for key, rows in table[table["split"] == "test"].groupby("model", sort=False):
             name = str(key)
             if name in found:
@@ -174,6 +183,27 @@ def read_contenders(folders: Sequence[Path]) -> list[Contender]:
         raise CisweaveError("there is no model to compare; name at least one evaluation folder")
     check_measurements(found.values(), places)
     return list(found.values())
+
+
+def read_scores(folder: Path) -> pd.DataFrame:
+    """``evaluation.tsv`` of a folder, with the means of each of its models."""
+    path = folder / EVALUATION
+    scores = read_table(path, EVALUATION_COLUMNS, dtype=NAMES)
+    means = scores[(scores["split"] == "test") & (scores["scope"] == "mean")]
+    found = set(zip(means["model"], means["epoch"], means["metric"], strict=True))
+    for model in scores["model"].unique():
+        if not {(model, epoch, metric) for epoch in EPOCHS for metric in METRICS} <= found:
+            raise CisweaveError(f"{model} lacks rows of scope mean; evaluate the model anew", path=path)
+    return scores
+
+
+def check_scores(types: pd.Series, table: pd.DataFrame, folder: Path) -> None:
+    """Raise unless figures and predictions of a folder are of the same models."""
+    apart = sorted(set(types.index) ^ set(table.loc[table["split"] == "test", "model"].astype(str)))
+    if apart:
+        raise CisweaveError(
+            f"{apart[0]} does not stand both in {EVALUATION} and {PREDICTIONS}; evaluate the model anew", path=folder
+        )
 
 
 def make_contender(name: str, baseline: bool, rows: pd.DataFrame) -> Contender:
@@ -308,7 +338,7 @@ def comparison_row(epoch: str, scores: pd.DataFrame, published: bool) -> dict[st
     for scope in ("ensemble", "chosen"):
         row[f"r2_{scope}"] = one_value(test, scope)
     row["r2_valid"] = one_value(scores[scores["split"] == "valid"], "mean")
-    return row | (published_columns(str(row["type"])) if published else dict.fromkeys(PUBLISHED_COLUMNS))
+    return row | published_columns(published_of(row["model"], row["type"]) if published else ())
 
 
 def one_value(scores: pd.DataFrame, scope: str) -> float:
@@ -317,13 +347,28 @@ def one_value(scores: pd.DataFrame, scope: str) -> float:
     return float(found.iloc[0]) if len(found) else float("nan")
 
 
-def published_columns(kind: str) -> dict[str, Any]:
-    """What was published of a type: the first of its results; nothing of a baseline."""
-    results = RESULTS.get(kind, ())
+def published_of(model: str, kind: str) -> tuple[PublishedResult, ...]:
+    """What was published of a type of the zoo, or of a baseline of this name."""
+    return BASELINE_RESULTS.get(model, ()) if kind.startswith(BASELINE) else RESULTS.get(kind, ())
+
+
+def published_columns(results: Sequence[PublishedResult]) -> dict[str, Any]:
+    """The first of the results in the columns of ``comparison.tsv``."""
     if not results:
         return dict.fromkeys(PUBLISHED_COLUMNS)
     first = results[0]
     return dict(zip(PUBLISHED_COLUMNS, (first.r2, first.low, first.high, first.data, first.source), strict=True))
+
+
+def published_table(scores: pd.DataFrame, published: bool) -> pd.DataFrame:
+    """``published.tsv``: every published result of the models and baselines; without rows where none are asked for."""
+    known = scores[["model", "type"]].drop_duplicates("model") if published else scores[:0]
+    rows = [
+        {"model": row["model"], "type": row["type"], **asdict(result)}
+        for row in known.to_dict("records")
+        for result in published_of(row["model"], row["type"])
+    ]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
 def ranking_table(arena: Arena, comparison: pd.DataFrame) -> pd.DataFrame:
@@ -335,7 +380,7 @@ def ranking_table(arena: Arena, comparison: pd.DataFrame) -> pd.DataFrame:
         values = np.array([arena.r2(contender, epoch, arena.shared) for contender in arena.contenders])
         drawn = np.stack([arena.drawn(contender, epoch, arena.shared) for contender in arena.contenders])
         ranks = ranks_of(drawn)
-        bounds = [interval(row, arena.settings.confidence) for row in ranks]
+        bounds = [interval(row, arena.settings.confidence, drawn_alone=True) for row in ranks]
         frame = pd.DataFrame(
             {
                 "epoch": epoch,
@@ -381,7 +426,8 @@ def test_rows(arena: Arena, epoch: Epoch) -> Iterator[dict[str, Any]]:
         drawn = arena.drawn(first, epoch, genes) - arena.drawn(second, epoch, genes) if genes else np.zeros(0)
         difference = arena.r2(first, epoch, genes) - arena.r2(second, epoch, genes) if genes else float("nan")
         low, high = interval(drawn, arena.settings.confidence)
-        runs = run_differences(arena.run_r2(first, epoch, genes), arena.run_r2(second, epoch, genes))
+        left, right = (arena.run_r2(contender, epoch, genes) for contender in (first, second))
+        runs = run_differences(left, right, exact=first.baseline or second.baseline)
         yield {
             "epoch": epoch,
             "first": first.name,
@@ -396,17 +442,20 @@ def test_rows(arena: Arena, epoch: Epoch) -> Iterator[dict[str, Any]]:
         }
 
 
-def run_differences(first: Mapping[int, pd.Series], second: Mapping[int, pd.Series]) -> NDArray[np.float64]:
+def run_differences(
+    first: Mapping[int, pd.Series], second: Mapping[int, pd.Series], exact: bool = False
+) -> NDArray[np.float64]:
     """Differences (runs,) of two models: seed by seed where there is one fold, else fold by fold over mean seeds.
 
-    A model with one run (a baseline) stands against every seed of the other; else seeds that only one has are left out.
+    Seeds that only one has are left out. Where one is ``exact``, a baseline, it has no seeds and stands against every
+    one of the other.
     """
     if len(first) > 1:
         return np.array([first[fold].mean() - second[fold].mean() for fold in first])
     differences: list[float] = []
     for fold in first:
         left, right = first[fold], second[fold]
-        if len(left) == 1 or len(right) == 1:
+        if exact:
             longer = left if len(left) > 1 else right
             left, right = (
                 side if len(side) > 1 else pd.Series(side.iloc[0], index=longer.index) for side in (left, right)

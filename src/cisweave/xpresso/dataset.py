@@ -19,6 +19,8 @@ Dimension legend
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +35,7 @@ from cisweave.core.files import existing, read_json, sha256, write_json
 from cisweave.sequence.onehot import UNKNOWN, Codes
 from cisweave.sequence.store import SequenceStore, create_store
 from cisweave.tables.frames import read_table, write_parquet
+from cisweave.tables.receipts import receipt_path
 
 HALF_LIFE = ("UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC", "ORFEXONDENSITY")
 """Half-life features in Xpresso's order: lengths in bases, GC fractions, coding exons per 1,000 bases of CDS."""
@@ -62,7 +65,12 @@ DESCRIPTION = "dataset.json"
 GENES = "genes.parquet"
 PROMOTERS = "promoters.h5"
 MATRICES = {"tf": "tf.parquet", "mirna": "mirna.parquet"}
+DATA_FILES = (GENES, PROMOTERS, *MATRICES.values())
 BATCH = 1024
+"""Promoters read at a time."""
+SPLITS = ("train", "valid", "test")
+REJECT_COLUMNS = ["gene_id", "code", "message"]
+"""Columns of every table of genes that are left out."""
 
 Stored = Literal["linear", "log10", "standardised"]
 """Unit of the column ``expression``: linear (RPKM, TPM), its log10, or z-scores."""
@@ -219,7 +227,11 @@ class PromoterData:
         right = self.length if right is None else right
         self.check_slice(left, right)
         assert self._store is not None
-        return self._store.read(rows, left, right)
+        codes = self._store.read(rows, left, right)
+        if codes.size and codes.max() > UNKNOWN:
+            raise CisweaveError("this file is damaged: it holds what is no base; build the data anew",
+                                path=self.folder / PROMOTERS)  # fmt: skip
+        return codes
 
     def unknown(self, left: int = 0, right: int | None = None) -> NDArray[np.bool_]:
         """Genes (genes,) with a letter other than A, C, G and T in that part of their promoters."""
@@ -311,7 +323,7 @@ def write_data(
     Parameters
     ----------
     folder
-        Made where absent; data that stand there are replaced.
+        Made where absent; data that stand there are replaced once the new ones are whole, and not before.
     genes
         ``gene_id`` and any of :data:`GENE_COLUMNS`; what is absent is filled in. ``unknown_bases``, ``has_tf`` and
         ``has_mirna`` are told from sequences and matrices.
@@ -327,40 +339,78 @@ def write_data(
     Raises
     ------
     CisweaveError
-        If an id is empty, repeated or not printable, or there are not as many promoters as genes.
+        If an id is empty, repeated or not printable, there are not as many promoters as genes, or files of these names
+        stand in the folder that are no such data.
     """
     folder = Path(folder)
     table = complete_genes(genes)
+    check_replaceable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DESCRIPTION).unlink(missing_ok=True)
     ids = table["gene_id"].tolist()
-    files = []
-    if codes is None:
-        upstream = downstream = 0
-        (folder / PROMOTERS).unlink(missing_ok=True)
-    else:
-        table["unknown_bases"] = write_promoters(folder / PROMOTERS, ids, codes, upstream + downstream)
-        files.append(PROMOTERS)
     names: dict[str, list[str]] = {}
-    for kind, matrix in (("tf", tf), ("mirna", mirna)):
-        table[f"has_{kind}"] = write_matrix(folder / MATRICES[kind], ids, matrix)
-        names[kind] = [] if matrix is None else [str(name) for name in matrix.columns]
-        files += [] if matrix is None else [MATRICES[kind]]
-    write_parquet(table, folder / GENES)
-    content = {
-        "format": FORMAT,
-        "genes": len(table),
-        "upstream": upstream,
-        "downstream": downstream,
-        "expression": expression,
-        "halflife": halflife,
-        "pseudocount": pseudocount,
-        "files": {name: file_note(folder / name) for name in [GENES, *files]},
-        **dict(notes or {}),
-        **names,
-    }
+    with tempfile.TemporaryDirectory(prefix=".partial-data-", dir=folder) as hidden:
+        made = Path(hidden)
+        files = [GENES]
+        if codes is None:
+            upstream = downstream = 0
+        else:
+            table["unknown_bases"] = write_promoters(made / PROMOTERS, ids, codes, upstream + downstream)
+            files.append(PROMOTERS)
+        for kind, matrix in (("tf", tf), ("mirna", mirna)):
+            table[f"has_{kind}"] = write_matrix(made / MATRICES[kind], ids, matrix)
+            names[kind] = [] if matrix is None else [str(name) for name in matrix.columns]
+            files += [] if matrix is None else [MATRICES[kind]]
+        write_parquet(table, made / GENES)
+        content = {
+            "format": FORMAT,
+            "genes": len(table),
+            "upstream": upstream,
+            "downstream": downstream,
+            "expression": expression,
+            "halflife": halflife,
+            "pseudocount": pseudocount,
+            "files": {name: file_note(made / name) for name in files},
+            **dict(notes or {}),
+            **names,
+        }
+        swap_files(made, folder, files)
     write_json(folder / DESCRIPTION, content)
     return open_data(folder)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise if the folder holds files of these names that :func:`write_data` has not made."""
+    there = [name for name in (DESCRIPTION, *DATA_FILES) if (folder / name).exists()]
+    blocked = next((name for name in there if (folder / name).is_dir()), None)
+    if blocked is not None:
+        raise CisweaveError("this is a folder; name another one for the data", path=folder / blocked)
+    if there and not is_description(folder / DESCRIPTION) and not receipt_path(folder / DESCRIPTION).exists():
+        raise CisweaveError(
+            f"cisweave has not made this {there[0]} and does not write over it; name another folder for the data, or "
+            "move it away",
+            path=folder,
+        )
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file is the ``dataset.json`` of promoter data."""
+    if not path.is_file():
+        return False
+    try:
+        content = read_json(path)
+    except CisweaveError:
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def swap_files(made: Path, folder: Path, files: Sequence[str]) -> None:
+    """Put new files in the place of old ones; meanwhile the description says that the folder is not whole."""
+    write_json(folder / DESCRIPTION, {"format": FORMAT})
+    for name in DATA_FILES:
+        if name in files:
+            os.replace(made / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def complete_genes(genes: pd.DataFrame) -> pd.DataFrame:
@@ -400,19 +450,18 @@ def write_promoters(path: Path, ids: Sequence[str], blocks: Iterable[Codes], len
     with create_store(path, length=length) as store:
         for block in blocks:
             if block.shape[1:] != (length,) or done + len(block) > len(ids):
-                raise CisweaveError(f"promoters {block.shape} do not fit {len(ids)} genes of {length} bases", path=path)
+                raise CisweaveError(f"promoters {block.shape} do not fit {len(ids)} genes of {length} bases")
             store.append(block, ids[done : done + len(block)])
             unknown[done : done + len(block)] = (block >= UNKNOWN).sum(axis=1)
             done += len(block)
         if done != len(ids):
-            raise CisweaveError(f"{done} promoters for {len(ids)} genes", path=path)
+            raise CisweaveError(f"{done} promoters for {len(ids)} genes")
     return unknown
 
 
 def write_matrix(path: Path, ids: Sequence[str], matrix: pd.DataFrame | None) -> NDArray[np.bool_]:
     """Write a matrix with a row per gene; which genes (genes,) have a row of their own."""
     if matrix is None:
-        path.unlink(missing_ok=True)
         return np.zeros(len(ids), dtype=np.bool_)
     found = pd.Index(ids).isin(matrix.index)
     values = matrix.reindex(pd.Index(ids), fill_value=0).astype(np.uint8)

@@ -2,7 +2,8 @@
 
 A file (HDF5) holds ``segments`` float32 (genes, segments, size), rows as in the data; ``vectors`` float32
 (words, size); ``mean`` and ``sd`` (size,), by which segments are already standardised; ``gene_id``; and ``train_rows``,
-the genes that vectors, mean and sd were made from. The same promoters, split and settings give the same bytes.
+the genes that vectors, mean and sd were made from. An attribute tells which promoters were
+read. The same promoters, split and settings give the same bytes.
 
 Dimension legend
     genes - rows of the data, length - bases of the slice, segments - stretches of ``segment`` bases side by side,
@@ -30,13 +31,14 @@ from cisweave.core.seeds import derive_seed, generator
 from cisweave.sequence.onehot import LETTERS, UNKNOWN, Codes
 from cisweave.tables.hdf5 import open_store
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.dataset import DESCRIPTION, PromoterData, blocks_of, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, PROMOTERS, PromoterData, blocks_of, open_data
 from cisweave.xpresso.split import read_split, split_rows
 
 logger = get_logger(__name__)
 
 WHAT = "embedded promoters"
 FORMAT = "cisweave embedded promoters 1"
+PROMOTERS_HASH = "promoters_sha256"
 SENTENCE = 10_000
 """Words of the longest sentence; gensim does not read what comes after them."""
 PART_VALUES = 1 << 23
@@ -112,7 +114,13 @@ def write_embedding(
             segments[place] = np.nan_to_num((segments[place] - arrays["mean"]) / arrays["sd"], nan=0.0)
         for name, values in {**arrays, "train_rows": train, "gene_id": utf8(data.gene_ids)}.items():
             store.create_dataset(name, data=values, track_times=False)
-        store.attrs.update({"format": FORMAT, "settings": settings.model_dump_json(), "fold": fold})
+        described = {"format": FORMAT, "settings": settings.model_dump_json(), "fold": fold}
+        store.attrs.update({**described, PROMOTERS_HASH: promoters_hash(data)})
+
+
+def promoters_hash(data: PromoterData) -> str:
+    """SHA-256 of the file of promoters, as the description of the data has it; empty in data without promoters."""
+    return str(data.description["files"].get(PROMOTERS, {}).get("sha256", ""))
 
 
 def row_parts(shape: tuple[int, int, int]) -> list[NDArray[np.int64]]:
@@ -319,6 +327,8 @@ class Embedding:
         Genes, segments, size.
     fold
         Fold of the split whose training genes shaped it.
+    promoters_hash
+        SHA-256 of the file of promoters that was embedded; empty where segments were imported.
     """
 
     def __init__(self, path: Path, store: Any):
@@ -327,6 +337,7 @@ class Embedding:
             raise CisweaveError(f"this is not a store of {WHAT}; make it anew", path=path)
         self.settings = EmbeddingSettings.model_validate_json(store.attrs["settings"])
         self.fold = int(store.attrs["fold"])
+        self.promoters_hash = str(store.attrs.get(PROMOTERS_HASH, ""))
         self.vectors: Vectors = store["vectors"][:]
         self.mean: Vectors = store["mean"][:]
         self.sd: Vectors = store["sd"][:]
@@ -337,10 +348,19 @@ class Embedding:
         self._offset = segments.id.get_offset()
         left, right = slice_bounds(self.settings.slice)
         expected = (len(self.gene_ids), (right - left) // self.settings.segment, self.vectors.shape[1])
-        whole = self.shape == expected and segments.dtype == np.float32
+        whole = self.shape == expected and segments.dtype == np.float32 and self._fits()
         if not whole or (self._offset is None and segments.size):
             raise CisweaveError(f"this is not a store of {WHAT}: its parts do not fit each other", path=path)
         self._map: NDArray[np.float32] | None = None
+
+    def _fits(self) -> bool:
+        """Whether vectors and scales have the sizes that settings and segments ask for, and training genes exist."""
+        words, size = self.vectors.shape
+        scales = self.mean.shape == self.sd.shape == (size,) and bool((self.sd > 0).all())
+        scales = scales and all(bool(np.isfinite(values).all()) for values in (self.vectors, self.mean, self.sd))
+        rows = self.train_rows
+        inside = rows.ndim == 1 and (not len(rows) or bool(rows.min() >= 0 and rows.max() < len(self.gene_ids)))
+        return words == 4**self.settings.k and scales and inside
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}
@@ -357,6 +377,10 @@ class Embedding:
         """Raise unless it was made from these data, and shaped by these training genes (rows) alone."""
         if self.gene_ids != data.gene_ids:
             raise CisweaveError(f"the embedded genes are not those of {data.folder}; embed them anew", path=self.path)
+        if self.promoters_hash != promoters_hash(data):
+            raise CisweaveError(
+                f"the embedded promoters are not those that {data.folder} holds now; embed them anew", path=self.path
+            )
         if not np.array_equal(self.train_rows, np.sort(train)):
             raise CisweaveError(
                 f"the embedding was shaped by other training genes (fold {self.fold}) than those of this split and "
@@ -376,5 +400,7 @@ def open_embedding(path: str | Path) -> Embedding:
     with open_store(path, WHAT) as store:
         try:
             return Embedding(existing(path), store)
-        except (ValidationError, ValueError, TypeError, AttributeError) as error:
+        except ValidationError as error:
+            raise CisweaveError(f"this is not a store of {WHAT}: its settings cannot be read", path=path) from error
+        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
             raise CisweaveError(f"this is not a store of {WHAT}, or it is damaged ({error})", path=path) from error

@@ -5,7 +5,8 @@ models in one table). An evaluation folder holds, for all runs of a model:
 
 =======================  ============================================================================================
 ``evaluation.tsv``       :data:`EVALUATION_COLUMNS`, a row per part of the genes, epoch, scope and metric
-``predictions.parquet``  :data:`COLLECTED_COLUMNS`, the validation and test genes of all runs
+``predictions.parquet``  :data:`COLLECTED_COLUMNS`, the validation and test genes of all runs; ``chosen`` are the runs
+                         that the validation genes choose by their best epochs, one per fold
 ``history.tsv``          losses per epoch of all runs: model, fold, seed, epoch, train_loss, valid_loss
 =======================  ============================================================================================
 
@@ -50,7 +51,7 @@ SPLITS = ("test", "valid")
 PREDICTIONS, METRICS_FILE, HISTORY_FILE = "predictions.parquet", "metrics.json", "history.csv"
 EVALUATION, HISTORY = "evaluation.tsv", "history.tsv"
 PREDICTION_COLUMNS = ("gene_id", "split", "measured", *EPOCHS)
-COLLECTED_COLUMNS = ["model", "fold", "seed", *PREDICTION_COLUMNS]
+COLLECTED_COLUMNS = ["model", "fold", "seed", "chosen", *PREDICTION_COLUMNS]
 DESCRIPTION_COLUMNS = ["model", "type", "inputs", "parameters", "restarts"]
 EVALUATION_COLUMNS = [
     *DESCRIPTION_COLUMNS,
@@ -59,6 +60,8 @@ EVALUATION_COLUMNS = [
 ]
 LOSSES = ["train_loss", "valid_loss"]
 HISTORY_COLUMNS = ["model", "fold", "seed", "epoch", *LOSSES]
+MADE = ("parameters", "slice", "network", "settings", "embedding")
+"""Keys of ``metrics.json`` in which the runs of one model are alike."""
 BASELINE = "baseline/"
 """How the types of baselines begin."""
 
@@ -79,6 +82,8 @@ class Run:
         Starts that collapsed before this one.
     fold, seed
         What the run differs by from the others; a baseline has no seed (0).
+    made
+        What it must share with the others beyond type and inputs: :data:`MADE`, as far as they are told.
     table
         :data:`PREDICTION_COLUMNS`, sorted by gene.
     """
@@ -91,6 +96,7 @@ class Run:
     restarts: int
     fold: int
     seed: int
+    made: Mapping[str, Any]
     table: pd.DataFrame
 
     def part(self, split: str) -> pd.DataFrame:
@@ -128,6 +134,8 @@ def evaluate_model(
     CisweaveError
         If a run lacks something, a seed and fold come twice, or runs differ in their genes or measurements.
     """
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise CisweaveError(f"a model cannot be called {name!r}; give it a name that can be read")
     found = [run for path in runs for run in read_runs(Path(path), name)]
     check_runs(found)
     models = {run.model: [other for other in found if other.model == run.model] for run in found}
@@ -183,6 +191,7 @@ def make_run(folder: Path, model: str, known: Mapping[str, Any], table: pd.DataF
             restarts=int(known.get("restarts", 0)),
             fold=int(known["fold"]),
             seed=int(known.get("seed") or 0),
+            made={key: known.get(key) for key in MADE},
             table=table[list(PREDICTION_COLUMNS)].sort_values("gene_id", kind="stable", ignore_index=True),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -201,7 +210,7 @@ def check_predictions(run: Run) -> None:
     if not (measured["split"] == "test").any():
         raise CisweaveError(f"there are no test genes of {run.model}; give the split some", path=path)
     for column in ("measured", *EPOCHS):
-        values = measured[column].to_numpy(dtype=np.float64)
+        values = pd.to_numeric(measured[column], errors="coerce").to_numpy(dtype=np.float64)
         if not np.isfinite(values).all():
             gene = measured["gene_id"].iloc[int(np.flatnonzero(~np.isfinite(values))[0])]
             raise CisweaveError(
@@ -226,6 +235,12 @@ def check_runs(runs: Sequence[Run]) -> None:
         kind = kinds.setdefault(run.model, run)
         if (kind.type, kind.inputs) != (run.type, run.inputs):
             raise CisweaveError(f"this is a {run.type}, but {kind.folder} is a {kind.type}", path=run.folder)
+        apart = [key for key in MADE if kind.made[key] != run.made[key]]
+        if apart:
+            raise CisweaveError(
+                f"its {apart[0]} are not those of {kind.folder}; only seeds and folds of one model belong together",
+                path=run.folder / METRICS_FILE,
+            )
         other = first.setdefault((run.model, run.fold), run)
         for split in SPLITS:
             check_same_genes(other.part(split), run.part(split), run.folder)
@@ -353,9 +368,16 @@ def over_runs(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 # --- collecting -------------------------------------------------------------------------------------------------------
 def collect_predictions(runs: Sequence[Run]) -> pd.DataFrame:
-    """Predictions of validation and test genes of all runs."""
+    """Predictions of validation and test genes of all runs, and which runs are the chosen ones of their folds."""
+    groups: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.model, run.fold), []).append(run)
+    chosen = {place: group[least_valid_error(group, "best")].seed for place, group in groups.items()}
     frames = [
-        run.table[run.table["split"].isin(SPLITS)].assign(model=run.model, fold=run.fold, seed=run.seed) for run in runs
+        run.table[run.table["split"].isin(SPLITS)].assign(
+            model=run.model, fold=run.fold, seed=run.seed, chosen=run.seed == chosen[run.model, run.fold]
+        )
+        for run in runs
     ]
     return pd.concat(frames, ignore_index=True)[COLLECTED_COLUMNS]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from cisweave.core.errors import CisweaveError
 from cisweave.genome.genes import gene_of, without_version
-from cisweave.genome.gtf import GENE_KINDS, TRANSCRIPT_KINDS, read_features, transcript_ids
+from cisweave.genome.gtf import GENE_KINDS, TRANSCRIPT_KINDS, Feature, gene_id, read_features, transcript_ids
 from cisweave.genome.transcripts import KINDS, STOP_CODONS, Interval, Transcript, add_feature
 from cisweave.sequence.genome import Genome
 from cisweave.sequence.onehot import UNKNOWN, Codes, decode, reverse_complement
@@ -35,12 +35,16 @@ CODON = 3
 # --- genes of an annotation -------------------------------------------------------------------------------------------
 @dataclass
 class AnnotatedGene:
-    """A gene and its transcripts; ``symbol`` and ``biotype`` are empty where the annotation does not tell them."""
+    """A gene and its transcripts; ``symbol`` and ``biotype`` are empty where the annotation does not tell them.
+
+    ``shared`` is a transcript id that another gene has, too: it is taken for neither.
+    """
 
     gene_id: str
     symbol: str = ""
     biotype: str = ""
     transcripts: list[Transcript] = field(default_factory=list)
+    shared: str = ""
 
 
 def read_annotation(path: str | Path) -> dict[str, AnnotatedGene]:
@@ -54,6 +58,7 @@ def read_annotation(path: str | Path) -> dict[str, AnnotatedGene]:
     """
     genes: dict[str, AnnotatedGene] = {}
     transcripts: dict[str, Transcript] = {}
+    shared: set[str] = set()
     for feature in read_features(path, KINDS | GENE_KINDS):
         if feature.kind in GENE_KINDS | TRANSCRIPT_KINDS:
             told = gene_of(feature, path)
@@ -69,6 +74,11 @@ def read_annotation(path: str | Path) -> dict[str, AnnotatedGene]:
                     line=feature.line,
                 )
             add_feature(transcripts, name, feature)
+            own, first = without_version(told_gene(feature)), without_version(transcripts[name].gene_id)
+            if own and own != first:
+                for gene_name in (own, first):
+                    genes.setdefault(gene_name, AnnotatedGene(gene_name)).shared = name
+                shared.add(name)
     if not transcripts:
         raise CisweaveError("this file holds no transcript and no exon", path=path)
     for transcript in transcripts.values():
@@ -78,10 +88,17 @@ def read_annotation(path: str | Path) -> dict[str, AnnotatedGene]:
                 path=path,
                 line=transcript.line,
             )
+        if transcript.transcript_id in shared:
+            continue
         transcript.sort()
         own = without_version(transcript.gene_id)
         genes.setdefault(own, AnnotatedGene(own)).transcripts.append(transcript)
     return genes
+
+
+def told_gene(feature: Feature) -> str:
+    """The gene that a line of a transcript names; empty where it names its transcript alone."""
+    return gene_id(feature) if feature.kind in TRANSCRIPT_KINDS or "gene_id" in feature.attributes else ""
 
 
 # --- parts of a transcript --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from cisweave.core.figures import BLUE, INK, ORANGE, RED, SOFT, TEAL, VIOLET, Pi
 from cisweave.core.logs import get_logger
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.compare import COMPARISON_COLUMNS, RANKING_COLUMNS, TEST_COLUMNS
+from cisweave.xpresso.compare import COMPARISON_COLUMNS, NAMES, RANKING_COLUMNS, RESULT_COLUMNS, TEST_COLUMNS, TEXTS
 from cisweave.xpresso.compare import TABLES as COMPARISON_TABLES
 from cisweave.xpresso.evaluate import (
     BASELINE,
@@ -32,10 +32,17 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 TABLES = [*COMPARISON_TABLES, "curves", "densities"]
+NAME_COLUMNS = {**dict.fromkeys(TABLES, NAMES), **TEXTS}
+"""Columns of each table that are text whatever stands in them."""
 FIGURES = ["comparison", "differences", "curves", "scatter", "densities"]
 CURVE_COLUMNS = [*HISTORY_COLUMNS, "chosen"]
 DENSITY_COLUMNS = ["model", "value", "measured", "predicted"]
-COLUMNS = {"comparison": COMPARISON_COLUMNS, "ranking": RANKING_COLUMNS, "tests": TEST_COLUMNS}
+COLUMNS = {
+    "comparison": COMPARISON_COLUMNS,
+    "ranking": RANKING_COLUMNS,
+    "tests": TEST_COLUMNS,
+    "published": RESULT_COLUMNS,
+}
 COLOURS = {"P": VIOLET, "PH": BLUE, "PHT": ORANGE, "T": TEAL, "PHM": RED}
 """Colour of models by their inputs; other inputs are black, baselines grey."""
 ACROSS = 5
@@ -62,15 +69,15 @@ def draw_xpresso_figures(comparison: str | Path, evaluations: Sequence[str | Pat
         Folder for :data:`TABLES` (``.tsv``) and :data:`FIGURES` (``.png`` and ``.svg``).
     """
     comparison, out = Path(comparison), Path(out)
-    tables = {name: read_table(comparison / f"{name}.tsv", COLUMNS[name]) for name in COMPARISON_TABLES}
+    tables = {name: read_table(comparison / f"{name}.tsv", COLUMNS[name], TEXTS[name]) for name in COMPARISON_TABLES}
     models = [str(name) for name in best_rows(tables["comparison"]).query("not baseline")["model"]]
     folders = [Path(folder) for folder in evaluations]
     chosen = chosen_predictions(stacked([read_table(folder / PREDICTIONS, COLLECTED_COLUMNS) for folder in folders]))
     chosen = {name: chosen[name] for name in models if name in chosen}
-    tables["curves"] = curve_table([read_table(folder / HISTORY, HISTORY_COLUMNS) for folder in folders], chosen)
+    tables["curves"] = curve_table([read_table(folder / HISTORY, HISTORY_COLUMNS, NAMES) for folder in folders], chosen)
     tables["densities"] = density_table(chosen)
     pictures = {
-        "comparison": comparison_figure(tables["comparison"]),
+        "comparison": comparison_figure(tables["comparison"], tables["published"]),
         "differences": differences_figure(tables["tests"], tables["ranking"]),
         "curves": curves_figure(tables["curves"]),
         "scatter": scatter_figure(chosen, tables["comparison"]),
@@ -102,17 +109,8 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def chosen_predictions(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Test genes of every model as its chosen runs predict them.
-
-    The chosen run of a fold is the seed with the least squared error on the validation genes.
-    """
-    keys = ["model", "fold", "seed"]
-    valid = table[table["split"] == "valid"]
-    errors = ((valid["best"] - valid["measured"]) ** 2).groupby([valid[key] for key in keys]).mean()
-    runs = table[keys].drop_duplicates()
-    runs["error"] = errors.reindex(pd.MultiIndex.from_frame(runs[keys])).to_numpy()
-    runs = runs.sort_values("error", kind="stable").drop_duplicates(["model", "fold"]).sort_index()
-    test = table[table["split"] == "test"].merge(runs[keys], on=keys)
+    """Test genes of every model as the runs predict them that the evaluation chose, one per fold."""
+    test = table[(table["split"] == "test") & table["chosen"]]
     return {str(name): rows for name, rows in test.groupby("model", sort=False)}
 
 
@@ -129,10 +127,10 @@ def grid(number: int, width: float, height: float, **options: Any) -> Iterator[t
 
 
 def label_panels(axes: Sequence[Axes], names: Sequence[str], x: str, y: str = "") -> None:
-    """Titles of panels in a grid; labels below the lowest panel of each column and left of the first of each row."""
+    """Titles of panels in a grid, no mathematics in them; labels below the lowest of each column, left of each row."""
     for number, (ax, name) in enumerate(zip(axes, names, strict=True)):
         title = name.replace("/", "/\n", 1) if len(name) > LONGEST_TITLE else name
-        ax.set_title(title, fontsize=7.5)
+        ax.set_title(title, fontsize=7.5, parse_math=False)
         if number + ACROSS >= len(axes):
             ax.set_xlabel(x)
             ax.tick_params(labelbottom=True)
@@ -148,8 +146,8 @@ def nothing(ax: Axes, figure: Figure) -> Picture:
 
 
 # --- models side by side ----------------------------------------------------------------------------------------------
-def comparison_figure(comparison: pd.DataFrame) -> Picture:
-    """r² of models and baselines, best first: intervals over genes and over runs, last epoch, published figure."""
+def comparison_figure(comparison: pd.DataFrame, published: pd.DataFrame) -> Picture:
+    """r² of models and baselines, best first: intervals over genes and over runs, last epoch, published figures."""
     rows = best_rows(comparison)
     last = comparison[comparison["epoch"] == "last"].set_index("model")["r2"]
     with panels(1, 1, 7.6, 1.3 + 0.21 * max(len(rows), 3)) as (figure, (ax,)):
@@ -170,13 +168,32 @@ def comparison_figure(comparison: pd.DataFrame) -> Picture:
             linewidth=0.9,
             zorder=2,
         )
-        ax.hlines(places + 0.27, rows["published_low"], rows["published_high"], color=SOFT, linewidth=1.1)
-        ax.scatter(rows["published_r2"], places + 0.27, color=SOFT, marker="D", s=11, zorder=3)
-        ax.set_yticks(places, [f"{row['model']}  {row['inputs']}".strip() for row in rows.to_dict("records")])
-        ax.set(xlabel="r² on the test genes", ylim=(-0.8, len(rows) - 0.2), xlim=(min(0.0, *lowest(rows)) - 0.02, None))
+        draw_published(ax, published, dict(zip(rows["model"], places + 0.27, strict=True)))
+        ax.set_yticks(
+            places, [f"{row['model']}  {row['inputs']}".strip() for row in rows.to_dict("records")], parse_math=False
+        )
+        ends = [0.0, *lowest(rows), *published[["r2", "low"]].min().dropna()]
+        ax.set(xlabel="r² on the test genes", ylim=(-0.8, len(rows) - 0.2), xlim=(min(ends) - 0.02, None))
         ax.grid(False, axis="y")
-        comparison_legend(figure, rows)
+        comparison_legend(figure, rows, published)
         return picture(figure)
+
+
+def draw_published(ax: Axes, published: pd.DataFrame, places: Mapping[str, float]) -> None:
+    """Published r² of each model at its place: the first filled, with its interval; others hollow."""
+    heights = published["model"].map(places)
+    first = ~published["model"].duplicated()
+    ax.hlines(heights[first], published.loc[first, "low"], published.loc[first, "high"], color=SOFT, linewidth=1.1)
+    ax.scatter(published.loc[first, "r2"], heights[first], color=SOFT, marker="D", s=11, zorder=3)
+    ax.scatter(
+        *(published.loc[~first, "r2"], heights[~first]),
+        facecolor="none",
+        edgecolor=SOFT,
+        marker="D",
+        s=11,
+        linewidth=0.7,
+        zorder=3,
+    )
 
 
 def colour_of(row: dict[Any, Any]) -> str:
@@ -186,11 +203,11 @@ def colour_of(row: dict[Any, Any]) -> str:
 
 def lowest(rows: pd.DataFrame) -> list[float]:
     """Lower ends of what is drawn."""
-    ends = [rows[column].min() for column in ("r2", "r2_low", "r2_run_low", "published_low")]
+    ends = [rows[column].min() for column in ("r2", "r2_low", "r2_run_low")]
     return [float(end) for end in ends if np.isfinite(end)]
 
 
-def comparison_legend(figure: Figure, rows: pd.DataFrame) -> None:
+def comparison_legend(figure: Figure, rows: pd.DataFrame, published: pd.DataFrame) -> None:
     """What the marks mean, as far as they occur."""
     from matplotlib.lines import Line2D
 
@@ -199,11 +216,17 @@ def comparison_legend(figure: Figure, rows: pd.DataFrame) -> None:
         Line2D([], [], color=INK, linewidth=1.1, label="interval over runs"),
         Line2D([], [], color=SOFT, marker="o", markerfacecolor="none", linestyle="", markersize=5, label="last epoch"),
     ]
+    present = set(rows.loc[~rows["baseline"], "inputs"])
+    marks += [
+        Line2D([], [], color=colour, marker="o", linestyle="", markersize=5, label=f"reads {inputs}")
+        for inputs, colour in COLOURS.items()
+        if inputs in present
+    ]
     if rows["baseline"].any():
         marks.append(Line2D([], [], color=SOFT, marker="o", linestyle="", markersize=5, label="baseline"))
-    if rows["published_r2"].notna().any():
+    if len(published):
         marks.append(Line2D([], [], color=SOFT, marker="D", linestyle="", markersize=3.5, label="published"))
-    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks), columnspacing=1.2)
+    figure.legend(handles=marks, loc="outside upper center", ncols=min(len(marks), 5), columnspacing=1.2)
 
 
 def differences_figure(tests: pd.DataFrame, ranking: pd.DataFrame) -> Picture:
@@ -215,12 +238,12 @@ def differences_figure(tests: pd.DataFrame, ranking: pd.DataFrame) -> Picture:
         if not len(part):
             return nothing(ax, figure)
         values, marked = difference_matrices(part, order)
-        reach = max(float(np.nanmax(np.abs(values))), 1e-9)
+        reach = max(float(np.abs(np.nan_to_num(values)).max()), 1e-9)
         image = ax.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach)
         down, across = np.nonzero(marked)
         ax.scatter(across, down, s=5, color=INK)
-        ax.set_xticks(np.arange(len(order)), order, rotation=90)
-        ax.set_yticks(np.arange(len(order)), order)
+        ax.set_xticks(np.arange(len(order)), order, rotation=90, parse_math=False)
+        ax.set_yticks(np.arange(len(order)), order, parse_math=False)
         ax.grid(False)
         figure.colorbar(image, ax=ax, shrink=0.6, label="difference of r² (row − column)")
         return picture(figure)
@@ -264,11 +287,11 @@ def curves_figure(curves: pd.DataFrame) -> Picture:
             rows = curves[curves["model"] == name]
             for (_, _, picked), run in rows.groupby(["fold", "seed", "chosen"]):
                 look: dict[str, Any] = {"alpha": 1.0 if picked else 0.35, "linewidth": 1.1 if picked else 0.7}
-                ax.plot(run["epoch"] + 1, run["train_loss"], "--", color=SOFT, **look)
-                ax.plot(run["epoch"] + 1, run["valid_loss"], "-", color=BLUE, **look)
+                ax.plot(run["epoch"], run["train_loss"], "--", color=SOFT, **look)
+                ax.plot(run["epoch"], run["valid_loss"], "-", color=BLUE, **look)
                 if picked and run["valid_loss"].notna().any():
                     best = run.loc[run["valid_loss"].idxmin()]
-                    ax.plot(best["epoch"] + 1, best["valid_loss"], "o", color=INK, markersize=3)
+                    ax.plot(best["epoch"], best["valid_loss"], "o", color=INK, markersize=3)
         label_panels(axes, names, "epoch", "loss")
         return picture(figure)
 

@@ -21,6 +21,7 @@ from cisweave.config import PromoterPredictSettings
 from cisweave.core.devices import DeviceName
 from cisweave.core.errors import CisweaveError
 from cisweave.core.logs import get_logger
+from cisweave.genome.genes import without_version
 from cisweave.sequence.onehot import Codes, reverse_complement
 from cisweave.sequence.store import create_store
 from cisweave.tables.attributions import LOCUS_COLUMNS
@@ -28,7 +29,8 @@ from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
 from cisweave.xpresso.models import PromoterModel, load_promoter_model
 from cisweave.xpresso.predict import batches, predict_rows
-from cisweave.xpresso.sources import PromoterFiles, Source, open_source
+from cisweave.xpresso.promoter_files import PromoterFiles
+from cisweave.xpresso.sources import Source, open_source
 
 logger = get_logger(__name__)
 
@@ -97,13 +99,16 @@ def promoter_loci(
 
 
 def read_genes(path: str | Path) -> list[str]:
-    """Gene ids of a table with the column ``gene_id``, in order, each once."""
-    return list(dict.fromkeys(read_table(path, ["gene_id"], dtype={"gene_id": "str"})["gene_id"].dropna()))
+    """Gene ids of a table with the column ``gene_id``, in order, each once, Ensembl's without version."""
+    named = read_table(path, ["gene_id"], dtype={"gene_id": "str"})["gene_id"].dropna()
+    if not len(named):
+        raise CisweaveError("this table names no gene", path=path)
+    return list(dict.fromkeys(without_version(name) for name in named))
 
 
 def strongest(model: PromoterModel, source: Source, top: int, settings: PromoterPredictSettings) -> NDArray[np.int64]:
     """Rows of the genes of highest prediction among those without unknown bases, the highest first."""
-    rows = np.flatnonzero(~source.data.unknown(source.offset, source.offset + source.geometry.window))
+    rows = np.flatnonzero(~source.unknown)
     size = settings.batch_size
     found = [predict_rows(model, source, rows[part], size)[0] for part in batches(len(rows), size)]
     order = np.argsort(-np.concatenate([np.zeros(0), *found]), kind="stable")
@@ -119,7 +124,7 @@ def locus_table(source: Source, rows: NDArray[np.int64], track: str) -> pd.DataF
     holds_tss = 0 <= anchor < window
     core_start = np.maximum(tss - CORE // 2, 0) if holds_tss else np.zeros_like(tss)
     core_end = np.minimum(tss + CORE // 2, window) if holds_tss else np.full_like(tss, window)
-    start = places["start"].fillna(source.offset)
+    start = places["start"].fillna(pd.Series(source.offsets[rows]))
     table = pd.DataFrame({"locus_id": np.arange(len(rows)), "region_id": np.arange(len(rows))}).assign(
         kind="promoter",
         chrom=places["chrom"].where(placed, places["gene_id"]),

@@ -7,6 +7,7 @@ any table of 0 and 1; microRNAs from such a table or from TargetScan's lists of 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from cisweave.core.logs import get_logger
 from cisweave.genome.genes import without_version
 from cisweave.genome.text import numbered_lines
 from cisweave.tables.frames import damages, packed, unreadable
-from cisweave.xpresso.tables import GENE, gene_column, read_gene_table, sniff
+from cisweave.xpresso.tables import GENE, GENE_NAMES, check_fields, gene_column, plain_name, read_gene_table, sniff
 
 logger = get_logger(__name__)
 
@@ -78,10 +79,15 @@ def read_factors(path: str | Path, symbols: Symbols | None = None) -> pd.DataFra
 
 
 def is_attribute_sets(path: Path) -> bool:
-    """Whether rows differ in length, as sets do, or their second field is Harmonizome's empty description."""
+    """Whether rows differ in length, as sets do, or their second field is Harmonizome's empty description.
+
+    A file whose first field is the header of gene ids is a table.
+    """
     widths = set()
     for number, text in numbered_lines(path):
         fields = text.split("\t")
+        if number == 1 and plain_name(fields[0].strip('" ')) in GENE_NAMES:
+            return False
         widths.add(len(text.rstrip("\t").split("\t")))
         if number == 1 and len(fields) > 2 and fields[1].strip().lower() in ("na", "null", ""):
             return True
@@ -158,6 +164,9 @@ def sheet_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
+    # what zip, XML and openpyxl raise for damaged files; errors of XML are SyntaxErrors
+    damaged = (zipfile.BadZipFile, zlib.error, SyntaxError, InvalidFileException, ArithmeticError, AttributeError,
+               EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)  # fmt: skip
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > MOST_UNZIPPED:
@@ -167,7 +176,7 @@ def sheet_rows(path: Path) -> Iterator[tuple[Any, ...]]:
             yield from workbook.worksheets[0].iter_rows(min_row=2, values_only=True)
         finally:
             workbook.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, ValueError, IndexError) as error:
+    except damaged as error:
         raise CisweaveError(f"this is not a workbook (xlsx), or it is damaged ({error})", path=path) from error
 
 
@@ -239,10 +248,12 @@ def read_targets(
     gene = symbol if symbol is not None and not has_gene_ids(header, path, symbol) else gene_column(header, path)
     sites = next((lower[name] for name in SITE_NAMES if name in lower), None)
     table = read_list(path, header, [gene, family, *filter(None, [sites, lower.get(SPECIES)])])
-    table = of_species(table, lower.get(SPECIES), species, path).dropna(subset=[gene, family])
-    counts = pd.to_numeric(table[sites], errors="coerce") if sites else pd.Series(1, table.index)
-    if counts.isna().any():
-        raise CisweaveError(f"{shorten(table[sites][counts.isna()].iloc[0])} in {sites} is not a number", path=path)
+    table = of_species(table, lower.get(SPECIES), species, path)
+    whole = table[[gene, family]].notna().all(axis=1)
+    if not whole.all():
+        logger.warning("%s: %d rows without %s or %s are left out", path, (~whole).sum(), gene, family)
+        table = table[whole]
+    counts = site_counts(table, sites, path)
     names = sorted(set(table[family]))
     if not names:
         raise CisweaveError("this list names no target", path=path)
@@ -261,6 +272,18 @@ def read_targets(
     return by_gene_id(rows, names, symbols, path)
 
 
+def site_counts(table: pd.DataFrame, sites: str | None, path: Path) -> pd.Series[Any]:
+    """Sites (rows,) of a list; 1 in a list of sites, which does not count them."""
+    if sites is None:
+        return pd.Series(1, table.index)
+    counts = pd.to_numeric(table[sites], errors="coerce")
+    wrong = ~(np.isfinite(counts) & (counts >= 0))
+    if wrong.any():
+        value, row = table[sites][wrong].iloc[0], table.index[wrong][0] + 1
+        raise CisweaveError(f"{shorten(value)} in {sites} of row {row} is not a number of sites", path=path)
+    return counts
+
+
 def has_gene_ids(header: Sequence[str], path: Path, symbol: str) -> bool:
     """Whether a list has a column of gene ids beside that of symbols."""
     try:
@@ -272,6 +295,7 @@ def has_gene_ids(header: Sequence[str], path: Path, symbol: str) -> bool:
 def read_list(path: Path, header: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """Columns of a text table, all as text."""
     separator, _ = sniff(path)
+    check_fields(path, separator, header)
     try:
         return pd.read_csv(
             path,

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from cisweave.core.resampling import centred_ranks, draw_counts, rank_correlation, resampled_pearson
 
 METRICS = ("r2", "pearson", "R2", "spearman", "mae", "rmse")
-LESS_IS_BETTER = ("mae", "rmse")
 BLOCK = 2_000_000
 """Counts (resamples times genes) that are worked on at a time."""
 
@@ -134,12 +133,16 @@ def joined(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def interval(drawn: NDArray[np.floating], confidence: float) -> tuple[float, float]:
-    """Quantiles of the resamples that hold ``confidence`` between them; NaN without resamples."""
+def interval(drawn: NDArray[np.floating], confidence: float, drawn_alone: bool = False) -> tuple[float, float]:
+    """Quantiles of the resamples that hold ``confidence`` between them; NaN without resamples.
+
+    With ``drawn_alone`` they are values that were drawn, not between two of them: ranks stay whole.
+    """
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return float("nan"), float("nan")
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(drawn, ends, method="inverted_cdf" if drawn_alone else "linear")
     return float(low), float(high)
 
 

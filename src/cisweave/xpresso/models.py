@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cisweave.models.promoter.registry import ModelType
 
 ARCHITECTURE = "promoter"
+RUN_MODELS = ("best", "last")
+"""Model folders of a training."""
 INPUTS = {"P": "promoter", "H": "half-life features", "T": "transcription factors", "M": "microRNAs"}
 """Letters of a model's inputs."""
 
@@ -86,11 +88,19 @@ class PromoterModel:
         self.network = loaded.module
         try:
             self.inputs, self.geometry, self.scaling = read_preprocessing(loaded.spec)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CisweaveError(
                 f"preprocessing does not say how a promoter model is used ({error!r:.80}); train or import it again",
                 path=loaded.folder / SPEC,
             ) from error
+        wanted = {"window": self.geometry.window, **self.scaling.widths(self.inputs)}
+        network = {"window": loaded.spec.hyperparameters["window"] if "P" in self.inputs else 0}
+        network |= {name: int(loaded.spec.hyperparameters.get(name, 0)) for name in self.scaling.widths("")}
+        if wanted != network:
+            raise CisweaveError(
+                f"preprocessing gives {wanted}, the network reads {network}; train or import it again",
+                path=loaded.folder / SPEC,
+            )
 
     @property
     def reads_promoter(self) -> bool:
@@ -158,11 +168,17 @@ def read_preprocessing(spec: ModelSpec) -> tuple[str, Geometry, Scaling]:
         )
         if not 0 <= left < right <= geometry.promoter or geometry.window != int(spec.hyperparameters["window"]):
             raise ValueError(f"slice {left}:{right}")
+        if geometry.compat not in ("", "xpresso"):
+            raise ValueError(f"compat {geometry.compat}")
     return inputs, geometry, Scaling.from_dict(spec.preprocessing["scaling"])
 
 
 def load_promoter_model(folder: str | Path, device: DeviceName = "auto") -> PromoterModel:
     """Load the folder of a promoter model; one of another kind is an error."""
+    folder = Path(folder)
+    runs = [name for name in RUN_MODELS if (folder / name / SPEC).is_file()]
+    if runs and not (folder / SPEC).exists():
+        raise CisweaveError(f"this is the folder of a training; name a model in it: {' or '.join(runs)}", path=folder)
     return PromoterModel(load_model(folder, resolve_device(device), ARCHITECTURE))
 
 

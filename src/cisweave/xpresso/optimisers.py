@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cisweave.core.errors import CisweaveError
-
 if TYPE_CHECKING:
     from cisweave.config import PromoterTrainingSettings
 
@@ -47,6 +45,7 @@ def make_optimizer(
     """
     parameters = [parameter for parameter in parameters if parameter.requires_grad]
     if settings.optimizer == "sgd":
+        assert settings.momentum is not None
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=settings.momentum)
     if settings.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=learning_rate, eps=KERAS_EPS)
@@ -65,16 +64,11 @@ def make_rates(settings: PromoterTrainingSettings, width: int | None) -> Rates:
     settings
         With ``noam``, ``warmup`` counts; else the rate drops once at ``reduce_epoch``.
     width
-        Width of the model's vectors, which noam's rate depends on; ``None``: the model is no transformer.
-
-    Raises
-    ------
-    CisweaveError
-        With ``noam`` for a model that is no transformer.
+        Width of the model's vectors, which noam's rate depends on; ``None``: the model has none.
     """
     if settings.optimizer == "noam":
-        if width is None:
-            raise CisweaveError("optimizer: noam is made for transformers, and this type is none; write sgd or adam")
+        assert width is not None
+        assert settings.warmup is not None
         known_width, warmup = width, settings.warmup
         return Rates(lambda step, _: noam_rate(step + 1, known_width, warmup))
     epoch, share = settings.reduce_epoch, settings.reduce_factor

@@ -20,6 +20,7 @@ Dimension legend
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,14 +40,24 @@ from cisweave.genome.text import numbered_lines
 from cisweave.sequence.onehot import UNKNOWN, Codes, encode
 from cisweave.tables.frames import damages, packed, unreadable
 from cisweave.tables.hdf5 import open_store
-from cisweave.tables.receipts import write_receipt
+from cisweave.tables.receipts import hashes, write_receipt
 from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, PromoterData, blocks_of, open_data, write_data
 from cisweave.xpresso.embedding import FORMAT as EMBEDDING_FORMAT
 from cisweave.xpresso.embedding import open_embedding, utf8
 from cisweave.xpresso.matrices import TF_NAMES
+from cisweave.xpresso.promoter_fasta import NO_BASE
 from cisweave.xpresso.scaling import fit_scaling
 from cisweave.xpresso.split import read_split, split_rows
-from cisweave.xpresso.tables import GENE, numbers, read_gene_table, read_symbols, sniff, wanted_columns
+from cisweave.xpresso.tables import (
+    GENE,
+    check_features,
+    check_linear,
+    numbers,
+    read_gene_table,
+    read_symbols,
+    sniff,
+    wanted_columns,
+)
 
 logger = get_logger(__name__)
 
@@ -56,8 +67,12 @@ HDF5_MAGIC = b"\x89HDF"
 SPLITS = ("train", "valid", "test")
 SPLIT_OF = {"train": "train", "val": "valid", "test": "test"}
 """What the name of a file holds, and the split it is."""
+SPLIT_WORD = re.compile(r"(?<![a-z])e?(train|val|test)")
+"""Such a word in the name of a file, be it longer (``validation``), or of embedded promoters (``etrain``)."""
 BLOCK_BYTES = 1 << 26
 """One-hot bytes read or written at a time, about."""
+NUMBERS, WHOLE_NUMBERS, TEXTS = "biuf", "iu", "SOU"
+"""Kinds of values, as NumPy calls them."""
 TABLE_ROWS = 512
 GZIP_LEVEL = 1
 TABLE_COLUMNS = ("EXPRESSION", *HALF_LIFE)
@@ -219,7 +234,7 @@ def kind_of_file(path: Path) -> Kind:
         if "promoter" not in keys:
             listed = ", ".join(sorted(keys)) or "nothing"
             raise CisweaveError(f"this is no file of {WHAT}: it holds {listed}, but no promoter", path=path)
-        if store["promoter"].ndim == 3 and store["promoter"].shape[2] != len("ACGT"):
+        if array_of(store, "promoter", 3, NUMBERS, path).shape[2] != len("ACGT"):
             return "embedded"
         if "micro" in keys:
             return "mirna"
@@ -231,28 +246,36 @@ def read_parts_of(path: Path, kind: Kind) -> list[Part]:
     layout = LAYOUTS[kind]
     with open_store(path, WHAT) as store:
         if kind == "translated":
-            return [Part(path, key, key, store[key].shape, None, None, None, None, None) for key in SPLITS]
-        shape = store["promoter"].shape
+            shapes = {key: array_of(store, key, 2, WHOLE_NUMBERS, path).shape for key in SPLITS}
+            return [Part(path, key, key, shapes[key], None, None, None, None, None) for key in SPLITS]
+        shape = array_of(store, "promoter", 3, NUMBERS, path).shape
         arrays: dict[str, Any] = {
-            name: store[key][:] if key and key in store else None
+            name: array_of(store, key, 2, NUMBERS, path)[:] if key and key in store else None
             for name, key in (("halflife", layout.halflife), ("tf", layout.tf), ("mirna", layout.mirna))
         }
-        label = store["label"][:]
-        genes = gene_names_of(store[layout.genes][:], path) if layout.genes in store else None
-    lengths = {name: values.shape for name, values in {**arrays, "label": label}.items() if values is not None}
-    wrong = next((f"{name} {found}" for name, found in lengths.items() if found[0] != shape[0]), None)
-    if wrong is not None or len(shape) != 3 or label.ndim != 1 or lengths.get("halflife", (0, 8))[1:] != (8,):
+        label = array_of(store, "label", 1, NUMBERS, path)[:]
+        named = bool(layout.genes) and layout.genes in store
+        names = array_of(store, layout.genes, 1, TEXTS, path)[:] if named else None
+    found = {**arrays, "label": label, "gene": names}
+    lengths = {name: values.shape for name, values in found.items() if values is not None}
+    wrong = next((f"{name} {size}" for name, size in lengths.items() if size[0] != shape[0]), None)
+    if wrong is not None or lengths.get("halflife", (0, 8))[1:] != (8,):
         raise CisweaveError(
             f"its parts do not fit each other: promoter {shape}, {wrong or lengths}; half-life features must be eight",
             path=path,
         )
+    infinite = next(
+        (name for name in ("label", "halflife") if found[name] is not None and np.isinf(found[name]).any()), ""
+    )
+    if infinite:
+        raise CisweaveError(f"{infinite} holds infinite values", path=path)
     return [
         Part(
             path,
             split_of(path),
             "promoter",
             shape,
-            genes,
+            None if names is None else gene_names_of(names, path),
             None if arrays["halflife"] is None else arrays["halflife"].astype(np.float64),
             label.astype(np.float64),
             *(bits(arrays[name], name, path) for name in ("tf", "mirna")),
@@ -260,9 +283,26 @@ def read_parts_of(path: Path, kind: Kind) -> list[Part]:
     ]
 
 
+def array_of(store: Any, key: str, dimensions: int, kinds: str, path: Path) -> Any:
+    """The array of a key, not yet read, if it has so many dimensions and values of one of these kinds (NumPy's)."""
+    import h5py
+
+    try:
+        found = store[key]
+    except (RuntimeError, ValueError) as error:  # a link that leads nowhere
+        raise CisweaveError(f"{key} cannot be read ({error})", path=path) from error
+    if not isinstance(found, h5py.Dataset) or found.ndim != dimensions or found.dtype.kind not in kinds:
+        what = {TEXTS: "names", WHOLE_NUMBERS: "whole numbers"}.get(kinds, "numbers")
+        raise CisweaveError(f"{key} must be an array of {what} with {dimensions} dimension(s)", path=path)
+    return found
+
+
 def gene_names_of(values: NDArray[Any], path: Path) -> list[str] | None:
     """Gene ids of a file; ``None`` where a fault of their writer left the same few letters of all."""
-    names = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    try:
+        names = [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    except UnicodeDecodeError as error:
+        raise CisweaveError("its gene ids are no text (UTF-8)", path=path) from error
     if len(names) > 1 and len(set(names)) == 1:
         logger.warning("%s: all genes are named %s, a fault of its writer", path, shorten(names[0]))
         return None
@@ -280,10 +320,12 @@ def bits(values: NDArray[Any] | None, name: str, path: Path) -> NDArray[np.uint8
 
 def split_of(path: Path) -> str:
     """The split that a file is of, by its name."""
-    found = [split for word, split in SPLIT_OF.items() if word in path.stem.lower()]
+    found = {SPLIT_OF[word] for word in SPLIT_WORD.findall(path.stem.lower())}
     if len(found) != 1:
-        raise CisweaveError("the name of this file must hold train, val or test, to say what it is", path=path)
-    return found[0]
+        raise CisweaveError(
+            "the name of this file must hold train, val or test, as a word, to say what it is", path=path
+        )
+    return found.pop()
 
 
 def check_shapes(parts: Sequence[Part]) -> None:
@@ -303,6 +345,8 @@ def check_shapes(parts: Sequence[Part]) -> None:
 def gene_table(parts: Sequence[Part], genes: str | Path | None, names: dict[str, list[str]]) -> pd.DataFrame:
     """Ids, names, labels, half-life features and split of all genes."""
     total = sum(part.shape[0] for part in parts)
+    if not total:
+        raise CisweaveError("these files hold no gene", path=parts[0].path)
     given = None if genes is None else read_gene_list(genes, total)
     ids: list[str] = []
     for part in parts:
@@ -407,7 +451,10 @@ def write_segments(parts: Sequence[Part], data: PromoterData, out: str | Path) -
         done = 0
         for part in parts:
             with open_store(part.path, WHAT) as source:
-                segments[done : done + part.shape[0]] = source[part.key][:]
+                values = source[part.key][:]
+            if not np.isfinite(values).all():
+                raise CisweaveError("its segments hold what is no finite number", path=part.path)
+            segments[done : done + part.shape[0]] = values
             done += part.shape[0]
         for name, values in arrays.items():
             store.create_dataset(name, data=values, track_times=False)
@@ -418,24 +465,29 @@ def write_segments(parts: Sequence[Part], data: PromoterData, out: str | Path) -
 def import_table(path: Path, out: str | Path, names: dict[str, list[str]], upstream: int) -> PromoterData:
     """Xpresso's table of raw expression, half-life features and promoters as promoter data, in its order."""
     values = numbers(read_gene_table(path, TABLE_COLUMNS), path)
+    if not len(values):
+        raise CisweaveError("this table holds no gene", path=path)
+    check_linear(values[["EXPRESSION"]], path)
+    check_features(values[list(HALF_LIFE)], path)
     table = values.rename(columns={"EXPRESSION": "expression"}).reset_index()
     table["symbol"] = [next(iter(names.get(gene, [])), "") for gene in table[GENE]]
-    first = next(table_promoters(path), None)
-    if first is None or upstream > first.shape[1]:
-        raise CisweaveError(f"there is no promoter with {upstream} bases before the TSS", path=path)
+    length = next(table_promoters(path, table[GENE].tolist())).shape[1]
+    if upstream > length:
+        raise CisweaveError(f"promoters of {length} bases have no {upstream} before the TSS", path=path)
     return write_data(
         out,
         table,
-        table_promoters(path),
+        table_promoters(path, table[GENE].tolist()),
         upstream=upstream,
-        downstream=first.shape[1] - upstream,
+        downstream=length - upstream,
         pseudocount=PromoterDataSettings().pseudocount,
         notes={"source": "table", "compat": "xpresso"},
     )
 
 
-def table_promoters(path: Path) -> Iterator[Codes]:
-    """Promoters of the table as codes (k, length), some rows at a time."""
+def table_promoters(path: Path, genes: Sequence[str]) -> Iterator[Codes]:
+    """Promoters of the table, whose rows are of these genes, as codes (k, length), some rows at a time."""
+    length, done = -1, 0
     separator, header = sniff(path)
     column = next(name for name, new in wanted_columns(header, ["PROMOTER"], path).items() if new == "PROMOTER")
     try:
@@ -452,13 +504,25 @@ def table_promoters(path: Path) -> Iterator[Codes]:
             chunksize=TABLE_ROWS,
             keep_default_na=False,
         ):
-            rows = [encode(text) for text in part[column]]
-            lengths = {len(row) for row in rows}
-            if len(lengths) > 1:
-                raise CisweaveError(f"promoters of {min(lengths)} and {max(lengths)} bases; give one length", path=path)
-            yield np.stack(rows)
+            for gene, text in zip(genes[done : done + len(part)], part[column], strict=True):
+                length = len(text) if length < 0 else length
+                check_promoter(text, gene, length, path)
+            done += len(part)
+            yield np.stack([encode(text) for text in part[column]])
     except damages() as error:
         raise unreadable(path, error) from error
+
+
+def check_promoter(text: str, gene: str, length: int, path: Path) -> None:
+    """Raise unless a promoter of the table has letters of bases alone, and as many as the first one."""
+    wrong = NO_BASE.search(text)
+    if wrong or not text:
+        what = f"{shorten(wrong.group())}, which is no base" if wrong else "no base"
+        raise CisweaveError(f"the promoter of gene {gene} holds {what}", path=path)
+    if len(text) != length:
+        raise CisweaveError(
+            f"the promoter of gene {gene} has {len(text)} bases, the first one {length}; give all one length", path=path
+        )
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -507,7 +571,9 @@ def export_original(
         with created(paths["train"]) as store:
             for name in SPLITS:
                 write_blocks(store, name, (len(rows[name]), opened.length), np.uint8, blocks_of(opened, rows[name]))
+        note_export([paths["train"]], opened, split, embedding, kind, fold)
         return [paths["train"]]
+    warn_of_unknown(opened, layout, np.concatenate(list(rows.values())))
     for name, path in paths.items():
         with created(path) as store:
             chosen = rows[name]
@@ -518,7 +584,34 @@ def export_original(
                 blocks = (hot for part in blocks_of(opened, chosen) for hot in one_hot_blocks(part))
                 write_blocks(store, "promoter", (len(chosen), opened.length, 4), np.bool_, blocks)
             write_values(store, layout, opened, chosen, halflife[chosen], label[chosen])
+    note_export(list(paths.values()), opened, split, embedding, kind, fold)
     return list(paths.values())
+
+
+def warn_of_unknown(data: PromoterData, layout: Layout, rows: NDArray[np.int64]) -> None:
+    """Warn of genes without half-life features or a row in a matrix, which the files cannot tell from zeros."""
+    unknown = {"half-life features": ~data.has_halflife[rows]}
+    if layout.tf and data.tf is not None:
+        unknown["factors"] = ~data.has_tf[rows]
+    if layout.mirna and data.mirna is not None:
+        unknown["microRNAs"] = ~data.has_mirna[rows]
+    for what, genes in unknown.items():
+        if genes.any():
+            logger.warning(
+                "%d of %d genes have no %s; the files cannot say so and hold 0: leave such genes out of the split "
+                "(require)",
+                genes.sum(), len(rows), what,
+            )  # fmt: skip
+
+
+def note_export(
+    paths: Sequence[Path], data: PromoterData, split: str | Path, embedding: str | Path | None, kind: Kind, fold: int
+) -> None:
+    """Write the receipts of the files."""
+    inputs = hashes([data.folder / DESCRIPTION, split, *([] if embedding is None else [embedding])])
+    for path in paths:
+        write_receipt(path, settings={"kind": kind, "fold": fold}, inputs=inputs)
+    logger.info("original: %d file(s) of kind %s in %s", len(paths), kind, paths[0].parent)
 
 
 def check_export(data: PromoterData, kind: Kind, embedding: str | Path | None) -> None:

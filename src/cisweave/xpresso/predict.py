@@ -21,9 +21,10 @@ from cisweave.genome.stream import stage_counts, summary_line
 from cisweave.sequence.onehot import UNKNOWN
 from cisweave.tables.frames import write_parquet, write_tsv
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.build import REJECT_COLUMNS
+from cisweave.xpresso.dataset import REJECT_COLUMNS
 from cisweave.xpresso.models import PromoterModel, load_promoter_model
-from cisweave.xpresso.sources import PromoterFiles, Source, gene_problems, open_source
+from cisweave.xpresso.promoter_files import PromoterFiles
+from cisweave.xpresso.sources import Source, gene_problems, open_source
 
 logger = get_logger(__name__)
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cisweave.core.errors import CisweaveError
+from cisweave.core.errors import CisweaveError, shorten
 from cisweave.xpresso.dataset import HALF_LIFE, PromoterData
 
 ScalingMode = Literal["train", "all", "none"]
 Missing = Literal["mean", "error"]
 
+OPTIONS = {"T": "tf", "M": "mirna"}
 WHAT = {"H": "half-life features", "T": "transcription factors", "M": "microRNAs"}
 
 
@@ -64,6 +65,9 @@ class Scaling:
             raise CisweaveError(f"scaling: {unknown[0]} is no half-life feature; known: {', '.join(HALF_LIFE)}")
         if not all(value > 0 for value in (self.label_sd, *self.halflife_sd)):
             raise CisweaveError("scaling: a standard deviation is not above 0")
+        if self.label_unit not in ("log10", "standardised") or self.halflife_unit not in ("raw", "standardised"):
+            units = f"label_unit {shorten(self.label_unit)}, halflife_unit {shorten(self.halflife_unit)}"
+            raise CisweaveError(f"scaling: unknown unit ({units})")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, to be written as YAML or JSON."""
@@ -92,9 +96,11 @@ class Scaling:
         return {name: len(names) if name[0].upper() in inputs else 0 for name, names in held.items()}
 
     def lacks(self, data: PromoterData, rows: NDArray[np.int64], inputs: str) -> NDArray[np.bool_]:
-        """Genes (k,) of which one of the further inputs is unknown."""
+        """Genes (k,) of which one of the further inputs is unknown; half-life features that are not read may be."""
         lacking = np.zeros(len(rows), dtype=bool)
-        for code, known in (("H", data.has_halflife), ("T", data.has_tf), ("M", data.has_mirna)):
+        columns = [HALF_LIFE.index(name) for name in self.halflife_names]
+        halflife = np.asarray(np.isfinite(data.halflife[:, columns]).all(axis=1))
+        for code, known in (("H", halflife), ("T", data.has_tf), ("M", data.has_mirna)):
             if code in inputs:
                 lacking |= ~known[rows]
         return lacking
@@ -177,7 +183,9 @@ def binary(
     """Columns float32 (k, wanted) of a binary matrix by their names; the mean where nothing is known of a gene."""
     if not wanted:
         raise CisweaveError(
-            f"the model reads {WHAT[code]}, but its training data have none; build them with a matrix", path=data.folder
+            f"the model reads {WHAT[code]}, but its training data have none; build them with a table of these "
+            f"(--{OPTIONS[code]}, or {OPTIONS[code]} of xpresso in a configuration)",
+            path=data.folder,
         )
     out = np.tile(np.array(mean, dtype=np.float32), (len(rows), 1))
     found = known[rows]

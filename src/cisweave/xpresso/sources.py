@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,75 +25,14 @@ from cisweave.core.logs import get_logger
 from cisweave.genome.bed import parse_interval
 from cisweave.genome.reasons import Reason
 from cisweave.genome.text import bed_lines, numbered_lines
-from cisweave.sequence.onehot import Codes
+from cisweave.sequence.onehot import UNKNOWN, Codes
 from cisweave.tables.frames import read_table
-from cisweave.xpresso.build import REJECT_COLUMNS, build_data
-from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, PromoterData, open_data
+from cisweave.xpresso.build import build_data
+from cisweave.xpresso.dataset import BATCH, REJECT_COLUMNS, PromoterData, open_data
 from cisweave.xpresso.models import INPUTS, Geometry, PromoterModel
+from cisweave.xpresso.promoter_files import PromoterFiles
 
 logger = get_logger(__name__)
-
-KINDS = ("promoters", "bed", "data")
-
-
-@dataclass(frozen=True)
-class PromoterFiles:
-    """What is to be predicted: one of ``promoters``, ``bed``, ``gtf`` and ``data``, and what goes with it.
-
-    Attributes
-    ----------
-    promoters
-        FASTA of promoters in gene orientation, a record per gene: the model's window, or the whole promoter of which
-        the window is cut.
-    bed
-        BED6 of such windows (0-based half-open, the name is the gene, the strand says how to read), with ``fasta``.
-    gtf
-        GTF or GFF3, with ``fasta``: protein-coding genes, whose TSS and half-life features come from the chosen
-        transcript. Beside ``promoters`` or ``bed`` it gives half-life features alone.
-    data
-        Folder of promoter data.
-    fasta
-        The genome.
-    cage
-        BED of CAGE peaks that replace TSS (with ``gtf``).
-    halflife, tf, mirna
-        Tables of half-life features, factors and microRNAs (not with ``data``, which holds them).
-    symbols
-        Table of gene ids and symbols, for tables that name genes by symbol.
-    """
-
-    promoters: Path | None = None
-    bed: Path | None = None
-    gtf: Path | None = None
-    data: Path | None = None
-    fasta: Path | None = None
-    cage: Path | None = None
-    halflife: Path | None = None
-    tf: Path | None = None
-    mirna: Path | None = None
-    symbols: Path | None = None
-
-    def check(self) -> None:
-        """Raise unless the files go together."""
-        given = [name for name in KINDS if getattr(self, name) is not None]
-        if len(given) + (self.gtf is not None) == 0 or len(given) > 1:
-            found = ", ".join(given) or "none"
-            raise CisweaveError(f"give exactly one of promoters, bed, gtf and data; given: {found}")
-        kind = given[0] if given else "gtf"
-        if (self.bed is not None or self.gtf is not None) and self.fasta is None:
-            raise CisweaveError(f"{kind if kind == 'bed' else 'gtf'} needs the genome: give its FASTA, too")
-        if self.cage is not None and kind != "gtf":
-            raise CisweaveError("CAGE peaks move the TSS of an annotation: give them with gtf, or leave them out")
-        for name in ("gtf", "halflife", "tf", "mirna", "symbols"):
-            if kind == "data" and getattr(self, name) is not None:
-                raise CisweaveError(f"promoter data hold what models read: leave {name} out, or build data with it")
-
-    @property
-    def inputs(self) -> list[Path]:
-        """The files given, for receipts; of promoter data their description, which has the checksums."""
-        given = {item.name: getattr(self, item.name) for item in fields(self)}
-        data = given.pop("data")
-        return [path for path in given.values() if path is not None] + ([data / DESCRIPTION] if data else [])
 
 
 @dataclass
@@ -110,19 +49,51 @@ class Source:
         The model's.
     rejected
         Genes that did not get into the data (:data:`REJECT_COLUMNS`).
+    shift
+        Bases that the window of a gene on the plus strand begins further on, where model and data cut promoters there
+        by different rules (:func:`shift_in`).
     """
 
     data: PromoterData
     offset: int
     geometry: Geometry
     rejected: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REJECT_COLUMNS))
+    shift: int = 0
 
     def __len__(self) -> int:
         return len(self.data)
 
     def codes(self, rows: NDArray[np.int64]) -> Codes:
         """Windows uint8 (k, window) of some genes, in gene orientation."""
-        return self.data.windows(rows, self.offset, self.offset + self.geometry.window)
+        codes = np.empty((len(rows), self.geometry.window), dtype=np.uint8)
+        offsets = self.offsets[rows]
+        for offset in np.unique(offsets).tolist():
+            codes[offsets == offset] = self.data.windows(rows[offsets == offset], offset, offset + self.geometry.window)
+        return codes
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where windows begin in the promoters of the data (genes,)."""
+        forward = self.data.genes["strand"].eq("+").to_numpy(dtype=np.bool_)
+        return self.offset + self.shift * forward.astype(np.int64)
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Genes (genes,) with a letter other than A, C, G and T in their windows."""
+        offsets, found = self.offsets, np.zeros(len(self), dtype=np.bool_)
+        for offset in np.unique(offsets).tolist():
+            found |= (offsets == offset) & self.data.unknown(offset, offset + self.geometry.window)
+        return found
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Genes (genes,) without any known base in their windows."""
+        counts = self.data.genes["unknown_bases"].to_numpy()
+        rows = np.flatnonzero(counts >= self.geometry.window)
+        found = np.zeros(len(self), dtype=np.bool_)
+        for part in np.array_split(rows, range(BATCH, len(rows), BATCH)):
+            found[part] = (self.codes(part) >= UNKNOWN).all(axis=1)
+        return found
 
     @property
     def reverse(self) -> NDArray[np.bool_]:
@@ -138,12 +109,12 @@ class Source:
     def starts(self) -> NDArray[np.int64]:
         """Where windows begin on the genome (genes,), 0-based; without meaning for genes without a place."""
         start, end = (self.data.genes[name].to_numpy(dtype=np.int64) for name in ("start", "end"))
-        return np.where(self.reverse, end - self.offset - self.geometry.window, start + self.offset)
+        return np.where(self.reverse, end - self.offsets - self.geometry.window, start + self.offsets)
 
     @property
     def tss(self) -> NDArray[np.int64]:
         """Places of the TSS (genes,), 0-based; without meaning for genes without a place."""
-        early = 1 if self.data.description.get("compat") == "xpresso" else 0  # as published, on the plus strand alone
+        early = late_start(self.data.description.get("compat")) + self.shift
         first, anchor = self.starts, self.geometry.anchor
         return np.where(self.reverse, first + self.geometry.window - 1 - anchor, first + anchor - early)
 
@@ -174,10 +145,11 @@ def open_source(model: PromoterModel, files: PromoterFiles, folder: str | Path) 
     CisweaveError
         If the files do not go together, or hold promoters that the model cannot read.
     """
-    files.check()
+    files.check_for_predicting()
     if files.data is not None:
         data = open_data(files.data)
-        yield Source(data, offset_in(data, model), model.geometry)
+        offset = offset_in(data, model)
+        yield Source(data, offset, model.geometry, shift=shift_in(data, model, offset))
         data.close()
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -205,6 +177,37 @@ def offset_in(data: PromoterData, model: PromoterModel) -> int:
     return offset
 
 
+def late_start(compat: str | None) -> int:
+    """Bases by which a promoter on the plus strand begins too far on; as published it is one."""
+    return 1 if compat == "xpresso" else 0
+
+
+def shift_in(data: PromoterData, model: PromoterModel, offset: int) -> int:
+    """Bases to move the windows of genes on the plus strand by, for the model to read them as in its training.
+
+    As published (``compat: xpresso``) promoters on the plus strand begin a base further on. Where the data do not tell
+    how their promoters were cut, or do not hold the base that lies beyond, nothing is moved and a warning says so.
+    """
+    cut = data.description.get("compat")
+    shift = late_start(model.geometry.compat) - late_start(cut)
+    if not model.reads_promoter or not shift:
+        return 0
+    strands = data.genes["strand"]
+    told = strands.ne("").all() and (late_start(cut) or data.description.get("source") == "annotation")
+    if told and 0 <= offset + shift <= data.length - model.geometry.window:
+        logger.info("the windows of %d genes on the plus strand are read %+d base, where the model had them",
+                    strands.eq("+").sum(), shift)  # fmt: skip
+        return shift
+    rules = ("promoters that were cut as published (compat: xpresso)", "promoters with the TSS in its place")
+    trained, found = rules[:: 1 if shift > 0 else -1]
+    logger.warning(
+        "%s: the model was trained on %s, these data say that they hold %s: windows on the plus strand may lie a base "
+        "beside; build the data with the compat of the model",
+        data.folder, trained, found,
+    )  # fmt: skip
+    return 0
+
+
 def describe(geometry: Geometry) -> str:
     """What a model reads, in words."""
     first, last = -geometry.anchor, geometry.window - geometry.anchor
@@ -216,37 +219,32 @@ def build_source(model: PromoterModel, files: PromoterFiles, folder: Path) -> So
     """Promoter data of files, with the geometry of a model."""
     settings, offset = data_settings(model, files)
     rejects = folder / "rejects.tsv"
-    data = build_data(
-        folder / "data",
-        expression=None,
-        gtf=files.gtf,
-        fasta=files.fasta,
-        promoters=files.promoters,
-        bed=files.bed,
-        cage=files.cage,
-        halflife=files.halflife,
-        tf=files.tf,
-        mirna=files.mirna,
-        symbols=files.symbols,
-        rejects=rejects,
-        settings=settings,
-    )
-    if files.halflife is None and model.scaling.halflife_unit == "standardised" and "H" in model.inputs:
-        forget_halflife(data)
+    useful = "H" in model.inputs
+    if useful and files.halflife is None and files.gtf is not None and model.scaling.halflife_unit == "standardised":
+        useful = False
+        logger.warning(
+            "the model was trained on half-life features as z-scores of unknown scale: those of the annotation are not "
+            "used, every gene has the mean"
+        )
+    data = build_data(folder / "data", files, rejects=rejects, settings=settings, compute_halflife=useful)
+    check_columns(model, files, data)
     rejected = read_table(rejects, REJECT_COLUMNS, dtype=dict.fromkeys(REJECT_COLUMNS, "str"))
     return Source(data, offset, model.geometry, rejected[REJECT_COLUMNS])
 
 
-def forget_halflife(data: PromoterData) -> None:
-    """Take half-life features out that a model cannot read: it knows z-scores, whose scale it was never told."""
-    if data.has_halflife.any():
-        logger.warning(
-            "the model was trained on half-life features as z-scores of unknown scale: those computed here are not "
-            "used, every gene has the mean"
-        )
-    data.genes[list(HALF_LIFE)] = np.nan
-    for name in ("halflife", "has_halflife"):
-        data.__dict__.pop(name, None)
+def check_columns(model: PromoterModel, files: PromoterFiles, data: PromoterData) -> None:
+    """Raise where a table of factors or microRNAs lacks one that the model reads."""
+    read = {"T": (files.tf, model.scaling.tf_names, data.tf_names)}
+    read["M"] = (files.mirna, model.scaling.mirna_names, data.mirna_names)
+    for letter in set(model.extra_inputs) & set(read):
+        path, wanted, held = read[letter]
+        absent = [name for name in wanted if name not in set(held)]
+        if path is not None and absent:
+            raise CisweaveError(
+                f"the model reads {INPUTS[letter]} that this table does not have: {', '.join(absent[:5])} "
+                f"({len(absent)} of {len(wanted)})",
+                path=path,
+            )
 
 
 def data_settings(model: PromoterModel, files: PromoterFiles) -> tuple[PromoterDataSettings, int]:
@@ -277,6 +275,7 @@ def settings_of(model: PromoterModel, upstream: int, downstream: int) -> Promote
         {
             "upstream": upstream,
             "downstream": downstream,
+            "contigs": None,
             "skip_histones": False,
             "pseudocount": model.scaling.pseudocount,
             "compat": model.geometry.compat or None,
@@ -334,13 +333,18 @@ def gene_problems(model: PromoterModel, source: Source, settings: PromoterPredic
         )  # fmt: skip
     code = np.full(len(rows), "", dtype=object)
     message = code.copy()
+    policies = {str(Reason.UNKNOWN_BASE): settings.unknown, str(Reason.MISSING_INPUTS): settings.missing}
+    empty = source.empty if model.reads_promoter else np.zeros(len(rows), dtype=np.bool_)
+    if empty.any():
+        logger.warning("%d of %d genes have no known base in their window; they are not predicted",
+                       empty.sum(), len(rows))  # fmt: skip
+    code[empty], message[empty] = str(Reason.UNKNOWN_BASE), "its window holds no known base"
     if settings.unknown != "keep" and model.reads_promoter:
-        unknown = data.unknown(source.offset, source.offset + source.geometry.window)
+        unknown = source.unknown & ~empty
         code[unknown], message[unknown] = str(Reason.UNKNOWN_BASE), "its window holds letters other than A, C, G and T"
     if settings.missing != "mean":
         code[lacking], message[lacking] = str(Reason.MISSING_INPUTS), f"it has no {what}"
     bad = np.flatnonzero(code != "")
-    policies = {str(Reason.UNKNOWN_BASE): settings.unknown, str(Reason.MISSING_INPUTS): settings.missing}
     for row in bad.tolist():
         if policies[code[row]] == "error":
             raise CisweaveError(f"gene {shorten(data.gene_ids[row])}: {message[row]}")

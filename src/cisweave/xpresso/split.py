@@ -19,13 +19,11 @@ from cisweave.core.seeds import derive_seed
 from cisweave.genome.contigs import ContigNames
 from cisweave.tables.frames import read_table, write_tsv
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.dataset import DESCRIPTION, PromoterData, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, REJECT_COLUMNS, SPLITS, PromoterData, open_data
 
 logger = get_logger(__name__)
 
-SPLITS = ("train", "valid", "test")
 COLUMNS = ["gene_id", "fold", "split"]
-REJECT_COLUMNS = ["gene_id", "code", "message"]
 
 XPRESSO_SEED = 1
 """What Xpresso gave to ``DataFrame.sample``."""
@@ -83,6 +81,7 @@ def split_genes(
         If there are too few genes, a contig, group or gene is unknown, or a split stays empty.
     """
     settings = settings or PromoterSplitSettings()
+    keep_tables(settings, [Path(path) for path in (out, rejects) if path is not None])
     opened = open_data(data)
     lacking = lacks(opened)
     folds, dropped = divide(opened, settings, lacking)
@@ -105,6 +104,14 @@ def split_genes(
         len(reject_table),
     )
     return table
+
+
+def keep_tables(settings: PromoterSplitSettings, outputs: Sequence[Path]) -> None:
+    """Raise where a result would be written over a table that the settings name."""
+    for table in (settings.table, settings.groups):
+        for path in outputs:
+            if table is not None and path.exists() and table.exists() and path.samefile(table):
+                raise CisweaveError("this is a table that the split reads; give the result another name", path=path)
 
 
 def lacks(data: PromoterData) -> dict[str, NDArray[np.bool_]]:

@@ -22,22 +22,24 @@ from cisweave.config import EmbeddingSettings, PromoterTrainingSettings, Trainin
 from cisweave.config.promoters import slice_bounds
 from cisweave.core.devices import DeviceName, resolve_device
 from cisweave.core.errors import CisweaveError
-from cisweave.core.files import atomic_path, sha256, write_json
+from cisweave.core.files import atomic_path, write_json
 from cisweave.core.logs import get_logger
 from cisweave.models.folders import SPEC, ModelSpec, save_model
 from cisweave.models.promoter.build import build_network
 from cisweave.models.promoter.keras import count_parameters
-from cisweave.models.promoter.registry import find_type
+from cisweave.models.promoter.registry import EXTRAS, find_type
 from cisweave.tables.frames import write_parquet
-from cisweave.tables.receipts import write_receipt
-from cisweave.training.loop import fit
+from cisweave.tables.receipts import hashes, write_receipt
+from cisweave.training.loop import fit, shaping_settings
 from cisweave.xpresso.collapse import Starts
-from cisweave.xpresso.dataset import PromoterData, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, PromoterData, open_data
 from cisweave.xpresso.learning import Examples, PromoterModule, predict_examples
 from cisweave.xpresso.metrics import score
+from cisweave.xpresso.models import INPUTS
 from cisweave.xpresso.optimisers import make_rates
 from cisweave.xpresso.scaling import Scaling, fit_scaling
 from cisweave.xpresso.split import read_split, split_rows
+from cisweave.xpresso.zoo import check_entry, resolve_training
 
 if TYPE_CHECKING:
     from cisweave.models.promoter.network import PromoterNetwork
@@ -49,24 +51,11 @@ logger = get_logger(__name__)
 SPLITS = ("train", "valid", "test")
 EPOCHS: tuple[Literal["best", "last"], ...] = ("best", "last")
 PREDICTIONS, METRICS, HISTORY, RUN = "predictions.parquet", "metrics.json", "history.csv", "run"
-PUBLISHED = ("optimizer", "learning_rate", "loss", "batch_size", "max_epochs", "patience")
-"""Settings of which every type has a published choice."""
+RESULTS = (METRICS, PREDICTIONS, HISTORY, *(f"{epoch}/{SPEC}" for epoch in EPOCHS))
+"""Files of a training that has come to its end; ``metrics.json`` is written last."""
 
 
 # --- what is trained --------------------------------------------------------------------------------------------------
-def resolve_training(entry: ZooModel) -> PromoterTrainingSettings:
-    """Settings of a model with what its type was published with where the entry says nothing."""
-    kind = find_type(entry.type)
-    told = {name: value for name, value in entry.train if name in entry.train.model_fields_set and value is not None}
-    place = entry.embedding.slice if entry.embedding is not None else entry.train.slice or kind.slice
-    settings = PromoterTrainingSettings.model_validate({**kind.training, **told, "slice": place or None})
-    needless = {"noam": "learning_rate"}.get(settings.optimizer or "")
-    absent = [name for name in PUBLISHED if getattr(settings, name) is None and name != needless]
-    if absent:
-        raise CisweaveError(f"{kind.name}: train.{absent[0]} has no published value; write one")
-    return settings
-
-
 @dataclass(frozen=True)
 class Task:
     """One training: a model, its data and a seed.
@@ -99,7 +88,7 @@ class Task:
     @cached_property
     def bounds(self) -> tuple[int, int]:
         """Left and right of the part of the promoter that is read; both 0 for types that read none."""
-        return slice_bounds(self.settings.slice or "0:0") if "P" in self.kind.inputs else (0, 0)
+        return slice_bounds(self.settings.slice or "") if "P" in self.kind.inputs else (0, 0)
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
@@ -118,7 +107,7 @@ class Task:
         return {
             "network": self.hyperparameters,
             "settings": self.settings.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
+            "training": shaping_settings(self.training),
             "seed": self.seed,
             "fold": self.fold,
             "data": dict(self.hashes),
@@ -162,13 +151,16 @@ def prepare(
     kind, embedded = find_type(entry.type), check_embedding(entry, embedding)
     if embedded is not None:
         entry = entry.model_copy(update={"embedding": embedded.settings})
+    check_entry(entry)
     settings, opened = resolve_training(entry), open_data(data)
     rows = split_rows(read_split(split), opened, fold)
     check_labels(opened, rows, split)
-    check_halflife(opened, rows["train"], kind)
+    check_inputs(opened, rows["train"], kind)
+    check_finder(settings, training)
     if embedded is not None:
         embedded.check_belongs(opened, rows["train"])
-    files = [*sorted(path for path in Path(data).iterdir() if path.is_file()), split]
+    # the description holds the checksums of all files of the data
+    files = [data / DESCRIPTION, split, *([embedding] if embedding else [])]
     return Task(
         kind=kind,
         entry=entry,
@@ -178,7 +170,7 @@ def prepare(
         rows=rows,
         scaling=own_scaling(fit_scaling(opened, rows["train"], settings.scaling), kind.inputs),
         embedding=embedded,
-        hashes={str(path): sha256(path) for path in (*files, *([embedding] if embedding else []))},
+        hashes=hashes(files),
         seed=seed,
         fold=fold,
         device=device,
@@ -191,13 +183,22 @@ def own_scaling(scaling: Scaling, inputs: str) -> Scaling:
     return kept if "M" in inputs else replace(kept, mirna_names=[], mirna_mean=[])
 
 
-def check_halflife(data: PromoterData, rows: NDArray[np.int64], kind: ModelType) -> None:
-    """A model that reads half-life features is trained on genes that have some."""
-    if "H" in kind.inputs and not data.has_halflife[rows].any():
+def check_inputs(data: PromoterData, rows: NDArray[np.int64], kind: ModelType) -> None:
+    """A model is trained on genes of which some have what it reads beside promoters."""
+    for letter, known in {"H": data.has_halflife, "T": data.has_tf, "M": data.has_mirna}.items():
+        if letter in kind.inputs and not known[rows].any():
+            raise CisweaveError(
+                f"no training gene has {INPUTS[letter]}, which {kind.name} reads; build the data with them "
+                f"(--{EXTRAS[letter]}), or take a type that does without",
+                path=data.folder,
+            )
+
+
+def check_finder(settings: PromoterTrainingSettings, training: TrainingSettings) -> None:
+    """Raise if a learning rate is to be found where none is used."""
+    if training.find_learning_rate and settings.optimizer == "noam":
         raise CisweaveError(
-            f"no training gene has half-life features, which {kind.name} reads; build the data with them, or take a "
-            "type that does without",
-            path=data.folder,
+            "training.find_learning_rate: noam has rates of its own; write false, or another optimizer for the model"
         )
 
 
@@ -254,6 +255,7 @@ class Trained:
     history: pd.DataFrame
     restarts: int
     seed: int
+    stopped_by_time: bool
 
     @property
     def networks(self) -> dict[str, PromoterNetwork]:
@@ -318,7 +320,7 @@ def train_model(
     )
     counts = {name: len(task.rows[name]) for name in SPLITS}
     logger.info("%s: %s genes to train, validate and test", task.kind.name, " / ".join(map(str, counts.values())))
-    trained = train(task, out / RUN)
+    trained = train(task, out)
     table = predictions(task, trained)
     metrics = describe(task, trained, table)
     for epoch, network in trained.networks.items():
@@ -326,23 +328,25 @@ def train_model(
     with atomic_path(out / HISTORY) as temporary:
         trained.history.to_csv(temporary, index=False, lineterminator="\n")
     write_parquet(table, out / PREDICTIONS)
-    write_json(out / METRICS, metrics)
     for result in (*(out / epoch / SPEC for epoch in EPOCHS), out / PREDICTIONS):
         write_receipt(
             result,
             settings={"model": entry.model_dump(mode="json"), "training": task.training.model_dump(mode="json")},
-            inputs=list(task.hashes),
+            inputs=task.hashes,
             seed=seed,
             device=str(task.device),
             dtype="float32",
             notes={"fold": fold},
         )
+    write_json(out / METRICS, metrics)
     return metrics
 
 
-def train(task: Task, folder: Path) -> Trained:
-    """Train until a start does not collapse."""
-    starts = Starts(folder, task.identity, task.seed, task.settings.restarts)
+def train(task: Task, out: Path) -> Trained:
+    """Train until a start does not collapse; results of an earlier training in the folder are gone by then."""
+    starts = Starts(out / RUN, task.identity, task.seed, task.settings.restarts)
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
     examples = {name: task.examples(name) for name in ("train", "valid")}
     while True:
         seed = starts.current_seed
@@ -363,9 +367,8 @@ def train(task: Task, folder: Path) -> Trained:
             device=task.device,
         )
         if not module.watch.collapsed:
-            return Trained(
-                network.float(), last_network(task, seed, starts.run_folder), result.history, starts.collapsed, seed
-            )
+            last = last_network(task, seed, starts.run_folder)
+            return Trained(network.float(), last, result.history, starts.collapsed, seed, result.stopped_by_time)
         logger.warning(
             "%s with seed %d collapsed to one prediction for all genes after %d epochs",
             task.kind.name,
@@ -422,6 +425,9 @@ def describe(task: Task, trained: Trained, table: pd.DataFrame) -> dict[str, Any
         "trained_with_seed": trained.seed,
         "restarts": trained.restarts,
         "settings": task.settings.model_dump(mode="json"),
+        "network": task.hyperparameters,
+        "embedding": embedded_as(task),
+        "stopped_by": "max_time" if trained.stopped_by_time else None,
         "genes": {name: len(task.rows[name]) for name in SPLITS},
         "epochs": len(history),
         "best_epoch": int(history.epoch.iloc[best]),
@@ -439,7 +445,6 @@ def scores(genes: pd.DataFrame, epoch: str) -> dict[str, float | None]:
 
 def model_spec(task: Task) -> ModelSpec:
     """The description of the model, with all that prediction needs."""
-    embedding = None if task.embedding is None else task.embedding.settings.model_dump(mode="json")
     return ModelSpec(
         architecture="promoter",
         hyperparameters=task.hyperparameters,
@@ -452,8 +457,13 @@ def model_spec(task: Task) -> ModelSpec:
                 "compat": task.data.description.get("compat"),
             },
             "scaling": task.scaling.to_dict(),
-            "embedding": embedding,
+            "embedding": embedded_as(task),
             "inputs": task.kind.inputs,
         },
         training_data=dict(task.hashes),
     )
+
+
+def embedded_as(task: Task) -> dict[str, Any] | None:
+    """Settings of the embedding that a model reads; ``None`` where it reads bases."""
+    return None if task.embedding is None else task.embedding.settings.model_dump(mode="json")

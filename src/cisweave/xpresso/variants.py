@@ -11,6 +11,7 @@ Dimension legend
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,8 @@ from cisweave.sequence.onehot import Codes, encode, reverse_complement
 from cisweave.tables.ledger import ledger_rows
 from cisweave.xpresso.models import Geometry, PromoterModel, load_promoter_model
 from cisweave.xpresso.predict import batches, check_table_name
-from cisweave.xpresso.sources import PromoterFiles, Source, gene_problems, open_source
+from cisweave.xpresso.promoter_files import PromoterFiles
+from cisweave.xpresso.sources import Source, gene_problems, open_source
 
 logger = get_logger(__name__)
 
@@ -95,7 +97,7 @@ def anchored_window(stretch: Codes, first: int, start: int, length: int, tss: in
     return haplotype[offset : offset + length]
 
 
-class Promoters:
+class ReferencePromoters:
     """Reference windows of genes on a genome, and their predictions, each made once.
 
     Parameters
@@ -120,6 +122,12 @@ class Promoters:
         self.problem = gene_problems(model, source, settings).reindex(range(len(source)))["code"].fillna("").to_numpy()
         self._z = np.full(len(source), np.nan)
         placed = self.contig != ""
+        if not placed.any():
+            raise CisweaveError(
+                "none of these promoters has a place on this genome; give promoters of an annotation or a BED, or data "
+                "built from one",
+                path=source.data.folder,
+            )
         if not placed.all():
             logger.warning(
                 "%d of %d genes have no place on this genome, %s for one; no variant is scored with them",
@@ -134,14 +142,18 @@ class Promoters:
         }
 
     def over(self, chrom: str, edit: Edit) -> Rows:
-        """Rows of the genes whose window, TSS included, an edit changes; in the order of the data."""
+        """Rows of the genes whose window an edit changes; in the order of the data.
+
+        Where the TSS lies outside the window, an insertion or deletion between the two moves other bases into it.
+        """
         rows = self._sorted.get(chrom)
         if rows is None:
             return np.zeros(0, dtype=np.int64)
         end = edit.place + edit.removed
         first, last = np.searchsorted(self.low[rows], [edit.place - self._longest, end])
         near = np.sort(rows[first:last])
-        return near[(self.low[near] < end) & (self.high[near] > edit.place)]
+        low, high = (self.low, self.high) if edit.change else (self.start, self.start + self.geometry.window)
+        return near[(low[near] < end) & (high[near] > edit.place)]
 
     def stretch(self, row: int, reach: int) -> tuple[Codes, int]:
         """Reference bases around the window and the TSS of a gene with ``reach`` more on either side; where from."""
@@ -192,10 +204,20 @@ class Scorer:
         The genes.
     join
         The user's pairs of variants and genes; ``None``: all genes count.
+
+    Attributes
+    ----------
+    scored
+        Pairs of allele and gene so far.
+    dropped
+        Pairs that were not scored though the gene's window holds the allele, by code; the ledger has those alleles only
+        that are scored with no gene at all.
     """
 
-    def __init__(self, promoters: Promoters, join: PairJoin | None = None):
+    def __init__(self, promoters: ReferencePromoters, join: PairJoin | None = None):
         self.promoters, self.join = promoters, join
+        self.scored = 0
+        self.dropped = Counter[str]()
         self._row_of = {name: row for row, name in enumerate(promoters.gene_ids)}
 
     def __call__(self, variants: pd.DataFrame) -> Chunk:
@@ -228,6 +250,16 @@ class Scorer:
             wanted[site].append(self.join.pairs["gene_id"].iloc[pair])
         return wanted
 
+    def pair_counts(self) -> dict[str, Any]:
+        """Pairs of allele and gene for the receipt; a line of the log says them, too."""
+        codes = dict(sorted(self.dropped.items()))
+        listed = ", ".join(f"{code} {number}" for code, number in codes.items())
+        logger.info(
+            "%s: %d pairs of allele and gene, %d not scored%s",
+            STAGE, self.scored, self.dropped.total(), f" ({listed})" if listed else "",
+        )  # fmt: skip
+        return {"scored": self.scored, "not_scored": codes}
+
     def _choose(self, over: Rows, edit: Edit, wanted: list[str] | None) -> tuple[list[int], str, str]:
         """The genes (rows) an allele is scored with; where there is none, a code and a message."""
         if wanted is not None:
@@ -246,6 +278,8 @@ class Scorer:
             for row in rows
         ]
         chosen = [row for row, problem in zip(rows, problems, strict=True) if not problem]
+        self.scored += len(chosen)
+        self.dropped.update(filter(None, problems))
         if chosen:
             return chosen, "", ""
         return [], problems[0], named([str(self.promoters.gene_ids[row]) for row in rows])
@@ -292,7 +326,7 @@ def named(genes: list[str]) -> str:
 
 def effect_table(
     variants: pd.DataFrame,
-    promoters: Promoters,
+    promoters: ReferencePromoters,
     rows: Rows,
     reference: NDArray[np.float64],
     alternative: NDArray[np.float64],
@@ -369,8 +403,9 @@ def predict_variants(
         if len(source.rejected):
             logger.warning("%d genes have no promoter, %s for one; no variant is scored with them",
                            len(source.rejected), source.rejected["gene_id"].iloc[0])  # fmt: skip
-        promoters = Promoters(loaded, source, genome, settings)
-        chunks = apply_step(normalized_chunks(vcf, genome, reading), Scorer(promoters, join))
+        promoters = ReferencePromoters(loaded, source, genome, settings)
+        scorer = Scorer(promoters, join)
+        chunks = apply_step(normalized_chunks(vcf, genome, reading), scorer)
         return write_stage(
             chunks,
             out,
@@ -382,6 +417,7 @@ def predict_variants(
                 "device": str(loaded.device),
                 "dtype": "float32",
                 "genes": len(source),
+                "pairs": scorer.pair_counts(),
                 **(join.report(source.data.gene_ids, pairs) if join is not None and pairs is not None else {}),
             },
         )

@@ -1,41 +1,30 @@
 """Every family against a forward pass in plain NumPy with Keras's definitions, unknown bases included."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 
-from tests.models.promoter import keras_forward as plain
-from tests.models.promoter.networks import genes, one_hot, shaken
+from tests import keras_numpy as plain
+from tests.models.promoter.networks import genes, keras_layers, one_hot, segment_vectors, shaken
 
 WINDOW = 1000
 TOLERANCE = 5e-6
 
+TOKENS = (2, 2, 2, 4, 4, 16)
 FORWARDS = {
-    "cnn/Xpresso": plain.xpresso,
-    "cnn/Xpresso_nohalf": plain.xpresso,
-    "cnn/Xpresso_TF": plain.xpresso,
-    "cnn/Xpresso_micro": plain.xpresso,
-    "cnn/Xpresso_ort": plain.xpresso,
-    "divide/DivideEtImpera": plain.divide,
-    "divide/DivideEtImpera_TF": plain.divide,
-    "divide/DivideEtImpera_onlyPromo": plain.divide,
-    "lstm/classic": plain.bio_lstm,
-    "lstm/tf": plain.bio_lstm,
-    "lstm/only_promoter": plain.bio_lstm,
-    "tfnet/TF": plain.tf_net,
-    "deeplncloc/DeepLncLoc": plain.deeplncloc,
-    "deeplncloc/DeepLncLoc_TF": plain.deeplncloc,
-    "deeplncloc/DeepLncLoc_onlyPromo": plain.deeplncloc,
-    "token/best": plain.token,
-    "token/TF": plain.token,
-    "token/onlyPromo": partial(plain.token, heads=4),
-    "token/globalP": partial(plain.token, kind="globalP"),
-    "token/posSkip": partial(plain.token, kind="posSkip"),
-    "token/best_max": partial(plain.token, kind="best_max"),
-    "token/Original": plain.original,
+    **{f"cnn/Xpresso{kind}": (plain.xpresso,) for kind in ("", "_nohalf", "_TF", "_micro", "_ort")},
+    **{f"divide/DivideEtImpera{kind}": (plain.divide,) for kind in ("", "_TF", "_onlyPromo")},
+    **{f"lstm/{kind}": (plain.recurrent, (4, 3)) for kind in ("classic", "tf", "only_promoter")},
+    "tfnet/TF": (plain.factors,),
+    **{f"deeplncloc/DeepLncLoc{kind}": (plain.segment_transformer, (4, 16), 4) for kind in ("", "_TF", "_onlyPromo")},
+    **{f"token/{kind}": (plain.Tokens(), TOKENS) for kind in ("best", "TF")},
+    "token/onlyPromo": (plain.Tokens(), TOKENS, 4),
+    "token/globalP": (plain.Tokens(learned=False, flat=False), (1, *TOKENS[1:])),
+    "token/posSkip": (plain.Tokens(positions_alone=True, blocks=3), (2, 2, 2, 4, 16, 16, 16)),
+    "token/best_max": (plain.Tokens(how=np.max), TOKENS),
+    "token/Original": (plain.original, (1, 16), 2),
 }
+"""Of each type: its forward pass, how many arrays its layers have before those of kernel and bias alone, its heads."""
 
 
 @pytest.mark.parametrize("name", FORWARDS)
@@ -44,7 +33,9 @@ def test_forward_is_keras(name):
     codes, extras = genes(3, WINDOW, network.extras)
     if network.reads_promoter:
         extras[:] = extras[0]  # genes differ in nothing but their promoters
-    expected = FORWARDS[name](network, codes.numpy(), extras.numpy())
+    forward, *shape = FORWARDS[name]
+    promoter = segment_vectors(network, codes.numpy()) if network.reads_segments else codes.numpy()
+    expected = forward(promoter, extras.numpy(), keras_layers(network, *shape))[:, None]
     with torch.inference_mode():
         found = network(one_hot(codes) if network.reads_promoter else None, extras if network.extras else None)
     assert found.shape == (3, 1)

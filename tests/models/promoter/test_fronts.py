@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cisweave.models.promoter.fronts import KmerSegments
-from tests.models.promoter import keras_forward as plain
+from tests.keras_numpy import segment_means
 from tests.models.promoter.networks import genes, one_hot
 
 
@@ -24,9 +24,8 @@ def test_segments_are_means_of_words(segment, k, size, window, gradients):
     made = front(segment, k, size)
     codes, _ = genes(3, window, 1)
     codes[1, : 2 * segment] = 4
-    expected = plain.segments(
-        codes.numpy(), segment, k, *(plain.array(made.get_buffer(n)) for n in ("vectors", "mean", "spread"))
-    )
+    parts = (made.get_buffer(name).double().numpy() for name in ("vectors", "mean", "spread"))
+    expected = segment_means(codes.numpy(), *parts, segment, k)
     found = made(one_hot(codes).requires_grad_(gradients)).detach()
     assert found.shape == (3, window // segment, size)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)

@@ -10,9 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tests.xpresso.importing import keras_numpy as plain
+from tests import keras_numpy as plain
+from tests.keras_numpy import Arrays, Draw
 from tests.xpresso.importing.bundle_writer import write_bundle
-from tests.xpresso.importing.keras_numpy import Arrays, Draw
 
 NAMES = {
     "conv": ("kernel", "bias"),

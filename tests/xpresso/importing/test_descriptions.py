@@ -15,9 +15,9 @@ from cisweave.sequence.onehot import one_hot
 from cisweave.xpresso.importing.keras_h5 import read_keras_weights
 from cisweave.xpresso.importing.models import import_model
 from cisweave.xpresso.importing.saved_model import read_saved_model
-from tests.xpresso.importing import keras_numpy as plain
+from tests import keras_numpy as plain
+from tests.keras_numpy import Draw
 from tests.xpresso.importing.bundle_writer import field, write_bundle, write_metadata
-from tests.xpresso.importing.keras_numpy import Draw
 from tests.xpresso.importing.networks import Case, bundle_tensors, make, save_folder, save_h5
 
 

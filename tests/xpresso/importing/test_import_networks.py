@@ -13,7 +13,7 @@ from cisweave.sequence.onehot import one_hot
 from cisweave.xpresso.dataset import open_data
 from cisweave.xpresso.importing.models import import_model
 from cisweave.xpresso.models import load_promoter_model
-from tests.xpresso.importing.keras_numpy import segment_means
+from tests.keras_numpy import segment_means
 from tests.xpresso.importing.networks import MAKERS, Case, make, save_folder, save_h5
 from tests.xpresso.training_data import FACTORS, write_promoters
 
@@ -112,12 +112,21 @@ def test_features_without_names_are_held_at_their_mean(tmp_path: Path, caplog: p
     names = ["UTR5LEN", "CDSLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC"]
     import_model(source, tmp_path / "named", slice="0:610", halflife_names=names)
     assert read_spec(tmp_path / "named").preprocessing["scaling"]["halflife_names"] == names
+    assert "give the data, too (--data)" in caplog.text
     for wrong, message in (
         (names[:5], "5 different names for the 6"),
         (["LENGTH", *names[1:]], "no half-life feature"),
     ):
         with pytest.raises(CisweaveError, match=message):
             import_model(source, tmp_path / "wrong", slice="0:610", halflife_names=wrong)
+
+
+@pytest.mark.parametrize("text", ["x", "5", "1:2:3", "3000:", "3000.0:3610", "-5:605", "3_000:3_610", "610:0"])
+def test_a_slice_that_is_none_is_told(tmp_path: Path, text: str) -> None:
+    source = save_folder(make("cnn/Xpresso"), tmp_path / "saved")
+    with pytest.raises(CisweaveError, match="slice: "):
+        import_model(source, tmp_path / "model", slice=text)
+    assert not (tmp_path / "model").exists()
 
 
 # --- scales of a data set ---------------------------------------------------------------------------------------------
@@ -128,6 +137,9 @@ def test_scales_and_names_come_from_data(tmp_path: Path) -> None:
     source = save_folder(case, tmp_path / "saved")
     told = {"slice": "0:610", "type": "cnn/Xpresso_TF", "upstream": 400, "downstream": 400}
     import_model(source, tmp_path / "model", genes=data, **told)
+    receipt = (tmp_path / "model/model.yaml.receipt.json").read_text()
+    assert "dataset.json" in receipt
+    assert '"upstream": 400' in receipt
     scaling = load_promoter_model(tmp_path / "model", "cpu").scaling
     opened = open_data(data)
     assert scaling.label_mean == pytest.approx(opened.label.mean())

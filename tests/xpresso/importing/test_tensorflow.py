@@ -20,7 +20,7 @@ import keras as keras_3  # noqa: E402
 from cisweave.models.folders import load_model, read_spec  # noqa: E402
 from cisweave.sequence.onehot import one_hot  # noqa: E402
 from cisweave.xpresso.importing.models import import_model  # noqa: E402
-from tests.xpresso.importing.keras_numpy import segment_means, sinusoid  # noqa: E402
+from tests.keras_numpy import segment_means, sinusoid  # noqa: E402
 
 SIZE, HEADS = 16, 2
 

@@ -51,19 +51,23 @@ def build(
 ) -> None:
     """Bring promoters, half-life features, factors, microRNAs and expression together, one row a gene."""
     from cisweave.xpresso.build import build_data
+    from cisweave.xpresso.promoter_files import PromoterFiles
 
-    build_data(
-        out_folder,
-        expression=expression,
-        gtf=gtf,
-        fasta=fasta,
+    files = PromoterFiles(
         promoters=promoters,
         bed=bed,
+        gtf=gtf,
+        fasta=fasta,
         cage=cage,
         halflife=halflife,
         tf=tf,
         mirna=mirna,
         symbols=symbols,
+    )
+    build_data(
+        out_folder,
+        files,
+        expression=expression,
         rejects=rejects,
         settings=load_settings(PromoterDataSettings, settings, compat=compat),
     )

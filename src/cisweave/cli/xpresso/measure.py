@@ -9,7 +9,7 @@ import typer
 
 from cisweave.cli.common import Settings
 from cisweave.cli.xpresso.app import Data, Fold, Split, app
-from cisweave.config import PromoterEvaluationSettings, load_settings
+from cisweave.config import PromoterBaselineSettings, PromoterEvaluationSettings, load_settings
 
 Bootstrap = Annotated[
     int | None, typer.Option(min=0, help="Resamples of the genes behind intervals and tests, in place of settings.")
@@ -27,7 +27,7 @@ def baselines(
     """Fit what every model must beat: the mean, half-life features, k-mers, factors, by ridge regression."""
     from cisweave.xpresso.baselines import fit_baselines
 
-    fit_baselines(data, split, out_folder, load_settings(PromoterEvaluationSettings, settings), fold=fold)
+    fit_baselines(data, split, out_folder, load_settings(PromoterBaselineSettings, settings), fold=fold)
 
 
 @app.command()

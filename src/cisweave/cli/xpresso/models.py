@@ -15,7 +15,10 @@ from cisweave.core.devices import set_threads
 
 @app.command()
 def models(
-    out: Annotated[Path | None, typer.Option(help="TSV to write. Default: the table is printed.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="TSV to write, with training and aliases, too. Default: a short table is printed."),
+    ] = None,
 ) -> None:
     """List the types of the zoo: inputs, parameters, published scores."""
     from cisweave.tables.frames import write_tsv
@@ -23,7 +26,8 @@ def models(
 
     table = models_table()
     if out is None:
-        typer.echo(table.fillna({"published_r2": ""}).to_string(index=False, na_rep=""))
+        short = table[["type", "inputs", "reads", "slice", "parameters", "published_r2"]]
+        typer.echo(short.astype(object).where(short.notna(), "").to_string(index=False))
     else:
         write_tsv(table, out)
 

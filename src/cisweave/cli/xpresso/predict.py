@@ -48,7 +48,7 @@ def predict(
 ) -> None:
     """Predict expression from a FASTA of promoters, a BED or a GTF with its genome, or a folder of data."""
     from cisweave.xpresso.predict import predict_promoters
-    from cisweave.xpresso.sources import PromoterFiles
+    from cisweave.xpresso.promoter_files import PromoterFiles
 
     set_threads(threads)
     files = PromoterFiles(
@@ -92,7 +92,7 @@ def predict_variants(
     threads: Threads = None,
 ) -> None:
     """Score variants in promoters: expression of every gene from its promoter with REF and with ALT."""
-    from cisweave.xpresso.sources import PromoterFiles
+    from cisweave.xpresso.promoter_files import PromoterFiles
     from cisweave.xpresso.variants import predict_variants as run
 
     set_threads(threads)

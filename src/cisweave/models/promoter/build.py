@@ -7,7 +7,7 @@ from typing import Any
 
 from cisweave.core.errors import CisweaveError
 from cisweave.models.promoter.cnn import ConvolutionalTrunk
-from cisweave.models.promoter.families import PARTS, build_head, start_orthogonal
+from cisweave.models.promoter.families import build_head, make_parts, start_orthogonal
 from cisweave.models.promoter.network import PromoterNetwork
 from cisweave.models.promoter.registry import EXTRAS, ModelType, find_type, network_settings
 from cisweave.models.promoter.settings import ConvolutionalSettings
@@ -43,10 +43,7 @@ def build_network(
     widths = {"halflife": halflife, "tf": tf, "mirna": mirna}
     check_inputs(kind, window, widths)
     settings = network_settings(kind, network)
-    try:
-        front, trunk, features = PARTS[kind.shape](settings, window)
-    except CisweaveError as error:
-        raise CisweaveError(f"{kind.name}: {error.problem}") from error
+    front, trunk, features = make_parts(kind, settings, window)
     head = build_head(settings, features + sum(widths.values()))
     if isinstance(settings, ConvolutionalSettings) and settings.initialiser == "orthogonal":
         assert isinstance(trunk, ConvolutionalTrunk)

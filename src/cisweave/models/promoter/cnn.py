@@ -13,7 +13,6 @@ from typing import cast
 import torch
 from torch import nn
 
-from cisweave.core.errors import CisweaveError
 from cisweave.models.promoter.blocks import flatten_time_major
 from cisweave.models.promoter.keras import SameConv
 from cisweave.models.promoter.words import pooled_maxima
@@ -67,10 +66,6 @@ class ConvolutionalTrunk(nn.Module):
         self, window: int, filters: Sequence[int], widths: Sequence[int], dilations: Sequence[int], pools: Sequence[int]
     ):
         super().__init__()
-        if window < prod(pools):
-            raise CisweaveError(
-                f"a window of {window} bases is pooled away; give at least {prod(pools)} bases, or smaller pools"
-            )
         shapes = zip((4, *filters), filters, widths, pools, dilations, strict=False)
         self.layers = nn.Sequential(*(PooledConvolution(*shape) for shape in shapes))
         self.features = filters[-1] * (window // prod(pools))

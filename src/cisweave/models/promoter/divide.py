@@ -9,12 +9,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cisweave.core.errors import CisweaveError
 from cisweave.models.promoter.blocks import flatten_time_major
 from cisweave.models.promoter.cnn import PooledConvolution
 from cisweave.models.promoter.keras import SameConv
-
-POOL = 5
+from cisweave.models.promoter.settings import INTERVAL_POOL as POOL
 
 
 class IntervalTrunk(nn.Module):
@@ -32,17 +30,10 @@ class IntervalTrunk(nn.Module):
 
     def __init__(self, window: int, intervals: int, filters: int, width: int):
         super().__init__()
-        step = intervals * POOL * POOL
-        positions = window // (POOL * POOL) // POOL
-        if window % step or positions < 1:
-            raise CisweaveError(
-                f"a window of {window} bases cannot be cut into {intervals} equal intervals that are pooled by {POOL} "
-                f"twice; give a multiple of {step} bases"
-            )
         self.interval = window // intervals
         self.branches = nn.ModuleList(interval_branch(filters, width) for _ in range(intervals))
         self.joined = nn.Sequential(PooledConvolution(filters, filters, width, POOL), *convolutions(filters, width, 3))
-        self.features = filters * positions
+        self.features = filters * (window // POOL**3)
 
     def forward(self, promoter: torch.Tensor) -> torch.Tensor:
         """Features (batch, features) of one-hot promoters (batch, 4, length)."""

@@ -13,6 +13,7 @@ from cisweave.models.promoter.cnn import ConvolutionalTrunk
 from cisweave.models.promoter.divide import IntervalTrunk
 from cisweave.models.promoter.fronts import KmerSegments, OneHot
 from cisweave.models.promoter.recurrent import RecurrentTrunk
+from cisweave.models.promoter.registry import ModelType
 from cisweave.models.promoter.segments import SegmentTransformer
 from cisweave.models.promoter.settings import (
     ConvolutionalSettings,
@@ -43,9 +44,8 @@ def intervals(settings: IntervalSettings, window: int) -> Parts:
     return OneHot(), trunk, trunk.features
 
 
-def recurrent(settings: RecurrentSettings, window: int) -> Parts:
+def recurrent(settings: RecurrentSettings, _: int) -> Parts:
     """BioLSTM."""
-    segment_number(settings, window)
     trunk = RecurrentTrunk(settings.size, settings.units)
     return segment_front(settings), trunk, trunk.features
 
@@ -53,7 +53,7 @@ def recurrent(settings: RecurrentSettings, window: int) -> Parts:
 def segment_transformer(settings: SegmentTransformerSettings, window: int) -> Parts:
     """The DeepLncLoc transformer."""
     trunk = SegmentTransformer(
-        segment_number(settings, window),
+        window // settings.segment,
         settings.size,
         settings.heads,
         settings.hidden,
@@ -70,53 +70,19 @@ def factors(*_: object) -> Parts:
 
 def tokens(settings: TokenSettings, window: int) -> Parts:
     """Token transformers."""
-    trunk = TokenTrunk(
-        window,
-        settings.vocabulary,
-        settings.size,
-        settings.positions,
-        settings.filters,
-        settings.widths,
-        settings.pools,
-        settings.pooling,
-        settings.skip,
-        settings.heads,
-        settings.hidden,
-        settings.blocks,
-        settings.block_dropout,
-        settings.readout,
-        settings.token_dropout,
-    )
+    trunk = TokenTrunk(window, settings)
     return OneHot(), trunk, trunk.features
 
 
 def whole_transformer(settings: WholeTransformerSettings, window: int) -> Parts:
     """The "Original" transformer."""
-    trunk = WholeTransformer(
-        window,
-        settings.vocabulary,
-        settings.size,
-        settings.heads,
-        settings.hidden,
-        settings.blocks,
-        settings.block_dropout,
-    )
+    trunk = WholeTransformer(window, settings)
     return OneHot(), trunk, trunk.features
 
 
 def segment_front(settings: SegmentSettings) -> KmerSegments:
     """The front of networks that read segments."""
     return KmerSegments(settings.segment, settings.k, settings.size)
-
-
-def segment_number(settings: SegmentSettings, window: int) -> int:
-    """Whole segments in a window."""
-    if window < settings.segment:
-        raise CisweaveError(
-            f"a window of {window} bases holds no segment of {settings.segment}; give at least {settings.segment} "
-            "bases, or shorter segments"
-        )
-    return window // settings.segment
 
 
 def build_head(settings: HeadSettings, features: int) -> Head:
@@ -142,3 +108,11 @@ PARTS: dict[str, Callable[[Any, int], Parts]] = {
     "whole": whole_transformer,
 }
 """Front, trunk and number of features for settings and a window, by family."""
+
+
+def make_parts(kind: ModelType, settings: HeadSettings, window: int) -> Parts:
+    """Front, trunk and number of features of a type; a window that it cannot read is an error."""
+    problem = settings.window_problem(window)
+    if problem is not None:
+        raise CisweaveError(f"{kind.name}: {problem}")
+    return PARTS[kind.shape](settings, window)

@@ -351,9 +351,17 @@ def plain_name(name: str) -> str:
 
 def network_settings(kind: ModelType, network: Mapping[str, Any]) -> HeadSettings:
     """Hyper-parameters of a type with ``network`` put over them; a wrong one is an error that names it."""
+    lines = network_mistakes(kind, network)
+    if lines:
+        raise CisweaveError(f"{kind.name}: {join_mistakes('network', lines)}")
+    return FAMILY_SETTINGS[kind.shape].model_validate({**kind.network, **network})
+
+
+def network_mistakes(kind: ModelType, network: Mapping[str, Any]) -> list[str]:
+    """One line, with its key, for each hyper-parameter that a type does not have or cannot use."""
     section = FAMILY_SETTINGS[kind.shape]
     try:
-        return section.model_validate({**kind.network, **network})
+        section.model_validate({**kind.network, **network})
     except ValidationError as error:
-        lines = describe_errors(section, error.errors(), ("network",))
-        raise CisweaveError(f"{kind.name}: {join_mistakes('network', lines)}") from error
+        return describe_errors(section, error.errors(), ("network",))
+    return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,6 +13,8 @@ from cisweave.config.sections import Section
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Activation = Literal["relu", "leaky_relu"]
+INTERVAL_POOL = 5
+"""Positions per maximum in DivideEtImpera, twice within an interval and once over all."""
 
 
 class HeadSettings(Section):
@@ -26,6 +30,10 @@ class HeadSettings(Section):
         if len(self.dense) != len(self.dropout):
             raise ValueError("dense and dropout need as many values each, one for every hidden layer")
         return self
+
+    def window_problem(self, window: int) -> str | None:
+        """Why a network cannot read a window of so many bases, and what it can read; ``None``: it can."""
+        return None
 
 
 class ConvolutionalSettings(HeadSettings):
@@ -45,6 +53,10 @@ class ConvolutionalSettings(HeadSettings):
             raise ValueError("filters, widths, pools and dilations need as many values each, one per convolution")
         return self
 
+    def window_problem(self, window: int) -> str | None:
+        """Something must be left after all pools."""
+        return pooled_away(window, self.pools)
+
 
 class IntervalSettings(HeadSettings):
     """DivideEtImpera."""
@@ -53,6 +65,16 @@ class IntervalSettings(HeadSettings):
     intervals: int = Field(10, ge=1, description="Intervals of the promoter.")
     filters: int = Field(128, ge=1, description="Filters of every convolution.")
     width: int = Field(3, ge=1, description="Width of every convolution.")
+
+    def window_problem(self, window: int) -> str | None:
+        """Intervals are equal, and their pools and the one over all leave nothing out and something over."""
+        step = self.intervals * INTERVAL_POOL**2
+        if window % step == 0 and window >= INTERVAL_POOL**3:
+            return None
+        return (
+            f"a window of {window} bases cannot be cut into {self.intervals} equal intervals that are pooled by "
+            f"{INTERVAL_POOL} twice; give a multiple of {step} bases, at least {INTERVAL_POOL**3}"
+        )
 
 
 class SegmentSettings(HeadSettings):
@@ -68,6 +90,15 @@ class SegmentSettings(HeadSettings):
         if self.segment < self.k:
             raise ValueError(f"a segment of {self.segment} holds no word of {self.k}")
         return self
+
+    def window_problem(self, window: int) -> str | None:
+        """A window holds a segment."""
+        if window >= self.segment:
+            return None
+        return (
+            f"a window of {window} bases holds no segment of {self.segment}; give at least {self.segment} bases, or "
+            "shorter segments"
+        )
 
 
 class RecurrentSettings(SegmentSettings):
@@ -113,6 +144,10 @@ class TokenSettings(HeadSettings):
     readout: Literal["flatten", "mean"] = Field("flatten", description="All positions side by side, or their mean.")
     token_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the token vectors.")
 
+    def window_problem(self, window: int) -> str | None:
+        """Something must be left after both pools."""
+        return pooled_away(window, self.pools)
+
 
 class WholeTransformerSettings(HeadSettings):
     """The "Original" transformer."""
@@ -125,6 +160,22 @@ class WholeTransformerSettings(HeadSettings):
     hidden: int = Field(512, ge=1, description="Units of the first dense layer of an attention block.")
     blocks: int = Field(1, ge=1, description="Attention blocks.")
     block_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the tokens and in the blocks.")
+
+    @model_validator(mode="after")
+    def check_heads(self) -> WholeTransformerSettings:
+        """Every head has as many channels."""
+        if self.size % self.heads:
+            raise ValueError(
+                f"size {self.size} cannot be shared out among {self.heads} heads; give a multiple of {self.heads}"
+            )
+        return self
+
+
+def pooled_away(window: int, pools: Sequence[int]) -> str | None:
+    """What to say of a window of which pools leave nothing."""
+    if window >= prod(pools):
+        return None
+    return f"a window of {window} bases is pooled away; give at least {prod(pools)} bases, or smaller pools"
 
 
 FAMILY_SETTINGS: dict[str, type[HeadSettings]] = {

@@ -8,7 +8,6 @@ Dimension legend
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from math import prod
 from typing import Literal
 
@@ -16,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cisweave.core.errors import CisweaveError
 from cisweave.models.promoter.blocks import AttentionBlock, sinusoid
 from cisweave.models.promoter.keras import EMBEDDING_RANGE, SameConv, batch_norm
+from cisweave.models.promoter.settings import TokenSettings, WholeTransformerSettings
 from cisweave.models.promoter.words import pooled_averages
 
 Positions = Literal["learned", "sinusoid"]
@@ -73,59 +72,33 @@ class TokenTrunk(nn.Module):
 
     Parameters
     ----------
-    window, vocabulary, size, positions
-        As in :class:`TokenEmbedding`.
-    filters, widths, pools
-        Of the two convolutions; the second has ``size`` filters.
-    pooling
-        How the convolutions are pooled.
-    skip
-        What the second path pools: the tokens, or the vectors of the positions alone (then not normalised).
-    heads, hidden, blocks, dropout
-        Of the attention blocks; heads have ``size`` channels.
-    readout
-        All positions side by side, or their mean.
-    token_dropout
-        Dropout of the token vectors.
+    window
+        Bases read.
+    settings
+        Hyper-parameters; heads have ``size`` channels.
     """
 
-    def __init__(
-        self,
-        window: int,
-        vocabulary: int,
-        size: int,
-        positions: Positions,
-        filters: int,
-        widths: Sequence[int],
-        pools: Sequence[int],
-        pooling: Literal["average", "max"],
-        skip: Literal["tokens", "positions"],
-        heads: int,
-        hidden: int,
-        blocks: int,
-        dropout: float,
-        readout: Literal["flatten", "mean"],
-        token_dropout: float,
-    ):
+    def __init__(self, window: int, settings: TokenSettings):
         super().__init__()
+        size, filters, widths, pools = settings.size, settings.filters, settings.widths, settings.pools
         places = window // prod(pools)
-        if places < 1:
-            raise CisweaveError(
-                f"a window of {window} bases is pooled away; give at least {prod(pools)} bases, or smaller pools"
-            )
-        self.readout, self.skip = readout, skip
-        self.pooling, self.first_pool = pooling, pools[0]
-        self.embedding = TokenEmbedding(window, vocabulary, size, positions)
-        self.token_dropout = nn.Dropout(token_dropout)
-        pool = nn.AvgPool1d if pooling == "average" else nn.MaxPool1d
+        self.readout, self.skip = settings.readout, settings.skip
+        self.pooling, self.first_pool = settings.pooling, pools[0]
+        self.embedding = TokenEmbedding(window, settings.vocabulary, size, settings.positions)
+        self.token_dropout = nn.Dropout(settings.token_dropout)
+        pool = nn.AvgPool1d if settings.pooling == "average" else nn.MaxPool1d
         self.first, self.second = SameConv(size, filters, widths[0]), SameConv(filters, size, widths[1])
         self.after_first = nn.Sequential(nn.ReLU(), pool(pools[0]))
         self.after_second = nn.Sequential(nn.ReLU(), pool(pools[1]))
         self.norm = batch_norm(size)
         self.skip_pool = nn.AvgPool1d(prod(pools))
-        self.skip_norm = batch_norm(size) if skip == "tokens" else nn.Identity()
-        self.blocks = nn.Sequential(*(AttentionBlock(size, heads, size, hidden, dropout) for _ in range(blocks)))
-        self.features = size * places if readout == "flatten" else size
+        self.skip_norm = batch_norm(size) if settings.skip == "tokens" else nn.Identity()
+        blocks = (
+            AttentionBlock(size, settings.heads, size, settings.hidden, settings.block_dropout)
+            for _ in range(settings.blocks)
+        )
+        self.blocks = nn.Sequential(*blocks)
+        self.features = size * places if settings.readout == "flatten" else size
 
     def forward(self, promoter: torch.Tensor) -> torch.Tensor:
         """Features (batch, features) of one-hot promoters (batch, 4, length)."""
@@ -170,21 +143,22 @@ class WholeTransformer(nn.Module):
 
     Parameters
     ----------
-    window, vocabulary, size
-        As in :class:`TokenEmbedding` (10,500, 5 and 128).
-    heads, hidden, blocks, dropout
-        Of the attention blocks (2, 512, 1 and 0.1); ``size`` is shared out among the heads.
+    window
+        Bases read (10,500).
+    settings
+        Hyper-parameters; ``size`` is shared out among the heads.
     """
 
-    def __init__(self, window: int, vocabulary: int, size: int, heads: int, hidden: int, blocks: int, dropout: float):
+    def __init__(self, window: int, settings: WholeTransformerSettings):
         super().__init__()
-        if size % heads:
-            raise CisweaveError(f"size {size} cannot be shared out among {heads} heads; give a multiple of {heads}")
-        self.embedding = TokenEmbedding(window, vocabulary, size, "sinusoid")
-        self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.Sequential(
-            *(AttentionBlock(size, heads, size // heads, hidden, dropout) for _ in range(blocks))
+        size, heads = settings.size, settings.heads
+        self.embedding = TokenEmbedding(window, settings.vocabulary, size, "sinusoid")
+        self.dropout = nn.Dropout(settings.block_dropout)
+        blocks = (
+            AttentionBlock(size, heads, size // heads, settings.hidden, settings.block_dropout)
+            for _ in range(settings.blocks)
         )
+        self.blocks = nn.Sequential(*blocks)
         self.features = size
 
     def forward(self, promoter: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,9 @@ import pandas as pd
 from cisweave.core.files import existing
 from cisweave.report.blocks import Block, Column, Figure, Heading, Notice, Table, Text, Tile, Tiles
 from cisweave.report.data import ReportData
-from cisweave.xpresso.figures import best_rows
+from cisweave.xpresso.figures import SIGNIFICANT, best_rows
 
-SIGNIFICANT = 0.05
-"""Adjusted p below which two models count as different."""
+EVERY_INPUT = "PHTM"
 
 
 def xpresso_section(data: ReportData) -> list[Block]:
@@ -42,24 +41,24 @@ READING = (
 )
 TESTS = (
     "A dot marks a pair that differs on other genes, too: paired resamples of the test genes, Holm-adjusted p below "
-    "0.05. tests.tsv has each pair with its interval, and Student's t over seeds or folds."
+    f"{SIGNIFICANT}. tests.tsv has each pair with its interval, and Student's t over seeds or folds."
 )
 
 
 # --- tiles ------------------------------------------------------------------------------------------------------------
 def tiles(data: ReportData, rows: pd.DataFrame) -> list[Tile]:
-    """The model that the validation genes choose, the best baseline, and what is between them."""
+    """The model that the validation genes choose, the best baseline of its inputs, and what is between them."""
     models, baselines = rows[~rows["baseline"]], rows[rows["baseline"]]
+    best = chosen_model(models) if len(models) else None
+    line = best_rival(baselines, best["inputs"] if best else EVERY_INPUT)
     found = []
-    if len(models):
-        best = chosen_model(models)
+    if best:
         found.append(Tile("r², chosen model", f"{best['r2']:.3f}", f"{best['model']}, {told(best)}"))
-    if len(baselines):
-        line = baselines.to_dict("records")[0]
+    if line:
         found.append(Tile("r², best baseline", f"{line['r2']:.3f}", f"{line['model']}, {told(line)}"))
-    if len(models) and len(baselines):
+    if best and line:
         found += gain_tiles(data.xpresso["tests"], best, line)
-    if len(models):
+    if best:
         restarts = int(models["restarts"].sum())
         note = f"of {models['type'].nunique()} types, {runs_text(models)}"
         found.append(Tile("Models", str(len(models)), note + (f"; {restarts} collapsed starts" if restarts else "")))
@@ -70,6 +69,12 @@ def chosen_model(models: pd.DataFrame) -> dict[Any, Any]:
     """The model with the best r² on the validation genes; on the test genes where there are none."""
     figure = "r2_valid" if models["r2_valid"].notna().any() else "r2"
     return models.sort_values(figure, ascending=False, kind="stable").to_dict("records")[0]
+
+
+def best_rival(baselines: pd.DataFrame, inputs: str) -> dict[Any, Any] | None:
+    """The best baseline that reads no more than these inputs."""
+    rivals = [row for row in baselines.to_dict("records") if set(row["inputs"]) <= set(inputs)]
+    return max(rivals, key=lambda row: float(row["r2"]), default=None)
 
 
 def told(row: Any) -> str:
@@ -104,10 +109,8 @@ def gain_tiles(tests: pd.DataFrame, best: dict[Any, Any], line: dict[Any, Any]) 
 def beaten_models(rows: pd.DataFrame) -> list[str]:
     """A line for each model that does not beat the best baseline that reads no more than it does."""
     lines = []
-    baselines = rows[rows["baseline"]].to_dict("records")
     for model in rows[~rows["baseline"]].to_dict("records"):
-        rivals = [rival for rival in baselines if set(rival["inputs"]) <= set(model["inputs"])]
-        better = max(rivals, key=lambda rival: rival["r2"], default=None)
+        better = best_rival(rows[rows["baseline"]], model["inputs"])
         if better is not None and better["r2"] >= model["r2"]:
             lines.append(
                 f"{model['model']} (r² {model['r2']:.3f}) does not beat the linear baseline {better['model']} "
@@ -125,7 +128,7 @@ def interval_text(row: Any, low: str, high: str) -> str:
 
 def comparison_block(data: ReportData) -> Table:
     """All models and baselines, best first."""
-    comparison = data.xpresso["comparison"]
+    comparison, published = data.xpresso["comparison"], data.xpresso["published"]
     rows = best_rows(comparison)
     last = comparison[comparison["epoch"] == "last"].set_index("model")["r2"]
     records = rows.to_dict("records")
@@ -135,9 +138,9 @@ def comparison_block(data: ReportData) -> Table:
         last=last.reindex(rows["model"]).to_numpy(),
         rank=rank_texts(data.xpresso["ranking"], rows["model"]),
         runs=[int(row["seeds"]) * int(row["folds"]) for row in records],
-        published=[published_text(row) for row in records],
+        published=[published_text(published[published["model"] == row["model"]]) for row in records],
     )
-    columns = [*COLUMNS, PUBLISHED] if rows["published_r2"].notna().any() else COLUMNS
+    columns = [*COLUMNS, PUBLISHED] if len(published) else COLUMNS
     return Table.of(table, columns, CAPTION, search=True)
 
 
@@ -175,23 +178,26 @@ def rank_texts(ranking: pd.DataFrame, models: pd.Series) -> list[str]:
     return texts
 
 
-def published_text(row: Any) -> str:
-    """What was published of a type, with its interval and the inputs."""
-    if pd.isna(row["published_r2"]):
-        return ""
-    low, high = row["published_low"], row["published_high"]
-    interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
-    return f"{row['published_r2']:.3f}{interval}, {row['published_data']}"
+def published_text(results: pd.DataFrame) -> str:
+    """All that was published of a type: figure, interval, inputs, and by whom."""
+    return " · ".join(result_text(row) for row in results.to_dict("records"))
+
+
+def result_text(row: Any) -> str:
+    """One published figure; the source without its address."""
+    interval = "" if pd.isna(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['r2']:.3f}{interval}, {row['data']} ({row['source'].split(',')[0]})"
 
 
 CAPTIONS = {
     "comparison": (
         "r² on the test genes, best first: mean over runs (dot, coloured by inputs), its interval over genes (bar) and "
-        "over runs (line), the last epoch (circle), baselines (grey) and, where shown, the published figure (diamond).",
+        "over runs (line), the last epoch (circle), baselines (grey) and, where shown, published figures (diamonds, "
+        "the first that the table names filled).",
         "r² of all models and baselines with intervals",
     ),
     "differences": (
-        "Difference of r² of every pair, row less column, models by rank. Pairs of baselines are not tested.",
+        "Difference of r² of every pair, row less column, models by rank. Pairs of baselines are not tested (white).",
         "Differences of r² between models as a coloured square, marked where significant",
     ),
     "scatter": (

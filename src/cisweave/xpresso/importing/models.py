@@ -19,7 +19,7 @@ from cisweave.models.folders import ModelSpec, save_model
 from cisweave.models.promoter.build import build_network
 from cisweave.models.promoter.keras import count_parameters
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.dataset import HALF_LIFE, PromoterData, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, PromoterData, open_data
 from cisweave.xpresso.importing.keras_h5 import is_hdf5, read_keras_weights
 from cisweave.xpresso.importing.plan import Plan, hold_halflife, make_plan
 from cisweave.xpresso.importing.records import KerasModel
@@ -101,6 +101,12 @@ def import_model(
     network = build_network(**plan.hyperparameters)
     transfer(network, weights, model.path)
     take_vectors(network, vectors, model.path)
+    if halflife_names and genes is None:
+        logger.warning(
+            "%s: without the data that half-life features were standardised over their scale is unknown, and raw ones "
+            "cannot be used; give the data, too (--data)",
+            model.path,
+        )
     scaling = scaling_of(plan, halflife_names, None if genes is None else open_data(genes))
     notes = {
         "imported_from": [{"file": path.name, "sha256": sha256(path)} for path in model.files],
@@ -128,8 +134,15 @@ def import_model(
     save_model(out, network, spec, metrics, no_history())
     write_receipt(
         out / "model.yaml",
-        settings={"type": type, "slice": slice, "compat": compat, "halflife_names": list(halflife_names or [])},
-        inputs=[*model.files, *([vectors] if vectors else [])],
+        settings={
+            "type": type,
+            "slice": slice,
+            "upstream": upstream,
+            "downstream": downstream,
+            "compat": compat,
+            "halflife_names": list(halflife_names or []),
+        },
+        inputs=[*model.files, *([vectors] if vectors else []), *([Path(genes) / DESCRIPTION] if genes else [])],
         dtype="float32",
     )
     return out

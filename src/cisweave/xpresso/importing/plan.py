@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cisweave.config.promoters import slice_bounds
+from cisweave.config.promoters import check_slice, slice_bounds
 from cisweave.core.errors import CisweaveError, shorten
 from cisweave.core.logs import get_logger
-from cisweave.models.promoter.families import PARTS
+from cisweave.models.promoter.families import make_parts
 from cisweave.models.promoter.registry import ModelType, find_type, network_settings
 from cisweave.models.promoter.settings import FAMILY_SETTINGS
 from cisweave.xpresso.dataset import HALF_LIFE
@@ -158,14 +158,17 @@ def window_bounds(
     if "P" not in kind.inputs:
         return 0, 0
     text = slice_text or kind.slice
-    left, right = slice_bounds(text)
+    try:
+        left, right = slice_bounds(check_slice(text))
+    except ValueError as error:
+        raise CisweaveError(f"slice: {error}", path=path) from error
     if window is not None and not kind.embedding and right - left != window:
         raise CisweaveError(
             f"the model reads {window:,} bases, the slice {text} has {right - left:,}; give the slice that it was "
             "trained on",
             path=path,
         )
-    if not left < right <= promoter:
+    if right > promoter:
         raise CisweaveError(f"slice {text} does not lie in a promoter of {promoter:,} bases", path=path)
     return left, right
 
@@ -173,7 +176,7 @@ def window_bounds(
 def trunk_features(kind: ModelType, network: Mapping[str, Any], window: int) -> int:
     """Outputs of the trunk of such a network."""
     settings = network_settings(kind, with_dropout(kind, network))
-    return PARTS[kind.shape](settings, window)[2]
+    return make_parts(kind, settings, window)[2]
 
 
 def with_dropout(kind: ModelType, network: Mapping[str, Any]) -> dict[str, Any]:

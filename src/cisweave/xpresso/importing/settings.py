@@ -131,7 +131,11 @@ def check_layers(model: KerasModel) -> None:
         if layer.kind == "Conv1D" and (
             layer.config.get("padding", "same") != "same" or one(layer.config.get("strides", 1)) != 1
         ):
-            raise CisweaveError(f"layer {layer.name}: a convolution needs padding same and stride 1", path=model.path)
+            raise CisweaveError(
+                f"layer {layer.name}: a convolution needs padding same and stride 1, as in all promoter models; is "
+                "this another kind of model?",
+                path=model.path,
+            )
     for layer in model.of_kind("LSTM"):
         cell = {name: layer.config.get(name, value) for name, value in CELL.items()}
         if cell != CELL:

@@ -1,6 +1,6 @@
 """Keras's layers and the published networks in plain NumPy, channels last, with weights as Keras has them.
 
-A network is a list of layers in Keras's order, each a list of arrays; ``predict`` reads them one after the other.
+A network is a list of layers in Keras's order, each a list of arrays. Codes are 0 to 3, 4 for an unknown base.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from itertools import pairwise
 import numpy as np
 
 Arrays = list[np.ndarray]
+
+
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    return (codes[..., None] == np.arange(4)).astype(float)
 
 
 def conv(x: np.ndarray, weights: Arrays) -> np.ndarray:
@@ -76,14 +80,28 @@ def sinusoid(length: int, size: int) -> np.ndarray:
     return code
 
 
-def segment_means(codes: np.ndarray, vectors: np.ndarray, segment: int = 50) -> np.ndarray:
-    """Mean vector of the 3-mers inside each segment of codes (n, length)."""
+def segment_means(
+    codes: np.ndarray,
+    vectors: np.ndarray,
+    mean: np.ndarray | float = 0.0,
+    spread: np.ndarray | float = 1.0,
+    segment: int = 50,
+    k: int = 3,
+) -> np.ndarray:
+    """Standardised mean vector of the words inside each segment of codes (n, length); 0 without a known word."""
     out = np.zeros((len(codes), codes.shape[1] // segment, vectors.shape[1]))
     for i, number in np.ndindex(out.shape[:2]):
-        bases = codes[i, number * segment : (number + 1) * segment]
-        words = [vectors[16 * bases[j] + 4 * bases[j + 1] + bases[j + 2]] for j in range(segment - 2)]
-        out[i, number] = np.mean(words, axis=0)
+        bases = codes[i, number * segment : (number + 1) * segment].tolist()
+        words = [bases[start : start + k] for start in range(segment - k + 1)]
+        found = [int("".join(map(str, word)), 4) for word in words if 4 not in word]
+        if found:
+            out[i, number] = (vectors[found].mean(axis=0) - mean) / spread
     return out
+
+
+def token_vectors(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Vectors of bases; of an unknown one 0 where it has none."""
+    return np.concatenate([table, np.zeros((5 - len(table), table.shape[1]))])[codes]
 
 
 def head(x: np.ndarray, extras: np.ndarray, layers: Iterator[Arrays]) -> np.ndarray:
@@ -97,12 +115,12 @@ def head(x: np.ndarray, extras: np.ndarray, layers: Iterator[Arrays]) -> np.ndar
 # --- the published networks -------------------------------------------------------------------------------------------
 def xpresso(codes: np.ndarray, extras: np.ndarray, layers: list[Arrays]) -> np.ndarray:
     left = iter(layers)
-    x = pool(conv(np.eye(4)[codes], next(left)), 30)
+    x = pool(conv(one_hot(codes), next(left)), 30)
     return head(pool(conv(x, next(left)), 10).reshape(len(x), -1), extras, left)
 
 
 def divide(codes: np.ndarray, extras: np.ndarray, layers: list[Arrays]) -> np.ndarray:
-    parts = np.split(np.eye(4)[codes], 10, axis=1)
+    parts = np.split(one_hot(codes), 10, axis=1)
     done = []
     for i, part in enumerate(parts):
         x = pool(conv(part, layers[i]), 5)
@@ -145,10 +163,10 @@ class Tokens:
         size = table[0].shape[1]
         if self.learned:
             position = table[1]
-            x = table[0][codes] + position
+            x = token_vectors(codes, table[0]) + position
         else:
             position = sinusoid(codes.shape[1], size)
-            x = table[0][codes] * np.sqrt(size) + position
+            x = token_vectors(codes, table[0]) * np.sqrt(size) + position
         path = pool(conv(x, next(left)), 30, self.how)
         path = batch_norm(pool(conv(path, next(left)), 10, self.how), next(left))
         if self.positions_alone:
@@ -164,7 +182,7 @@ class Tokens:
 def original(codes: np.ndarray, extras: np.ndarray, layers: list[Arrays]) -> np.ndarray:
     left = iter(layers)
     table = next(left)[0]
-    x = table[codes] * np.sqrt(table.shape[1]) + sinusoid(codes.shape[1], table.shape[1])
+    x = token_vectors(codes, table) * np.sqrt(table.shape[1]) + sinusoid(codes.shape[1], table.shape[1])
     return head(block(x, next(left)).mean(axis=1), extras, left)
 
 
