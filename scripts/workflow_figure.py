@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ("config/demo.yaml", "config/demo_all.yaml")
 ROOMS = {
     "simulate": ("the built-in world", "#f3efe6", "#8a7a4f"),
     "genome": ("variants, sequences", "#e6f0f5", "#2f6f8f"),
     "seal": ("chromatin, expression, effects", "#e9f3ea", "#3b7d46"),
+    "xpresso": ("promoters to expression", "#eeedf8", "#5a4fa2"),
     "seqlets": ("attribution, motifs", "#f4e9f2", "#8a3f7d"),
     "report": ("reads all rooms", "#f6eae6", "#a4502f"),
 }
@@ -23,7 +25,7 @@ Graph = dict[str, set[str]]
 
 def rule_graph() -> Graph:
     """Rule -> rules that read its output, without the target rule."""
-    command = ["snakemake", "--configfile", "config/demo.yaml", "--rulegraph", "dot", "--forceall", "--quiet", "all"]
+    command = ["snakemake", "--configfile", *CONFIGS, "--rulegraph", "dot", "--forceall", "--quiet", "all"]
     text = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', text))
     graph: Graph = {name: set() for name in names.values() if name != "all"}
