@@ -275,7 +275,9 @@ rule xpresso_figures:
         published=rules.xpresso_compare.output.published,
     output:
         comparison="<results>/xpresso/figures/comparison.tsv",
-        tables=expand("<results>/xpresso/figures/{name}.tsv", name=["ranking", "tests", "published", "curves", "densities"]),
+        tables=expand(
+            "<results>/xpresso/figures/{name}.tsv", name=["ranking", "tests", "published", "curves", "densities"]
+        ),
         figures=expand(
             "<results>/xpresso/figures/{name}.{kind}",
             name=["comparison", "differences", "curves", "scatter", "densities"],

@@ -12,7 +12,7 @@ CONFIGS=(config/demo.yaml)
 if [ "${1:-}" = --all-rooms ]; then
     shift
     CONFIGS+=(config/demo_all.yaml)
-    SECONDS_FILE=results/demo/logs/demo_all.seconds
+    SECONDS_FILE= # only the spine is timed
 fi
 NEEDED_GB=2
 
@@ -36,7 +36,8 @@ status=0
 spent=$((SECONDS - started))
 
 # A run that did not begin with the world found most of its work done; it tells nothing of how long all takes.
-if [ "$(stat -c %Y "$WORLD" 2>/dev/null || echo none)" != "$before" ] || [ -e "$SECONDS_FILE.unfinished" ]; then
+if [ -n "$SECONDS_FILE" ] &&
+    { [ "$(stat -c %Y "$WORLD" 2>/dev/null || echo none)" != "$before" ] || [ -e "$SECONDS_FILE.unfinished" ]; }; then
     mkdir -p "$(dirname "$SECONDS_FILE")"
     # A run that was stopped and taken up again took as long as its parts.
     echo $((spent + $(cat "$SECONDS_FILE.unfinished" 2>/dev/null || echo 0))) >"$SECONDS_FILE.unfinished"
