@@ -7,13 +7,9 @@ means that something is not as it must be; speed is only reported.
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.genome_extract import extract_speed
 from benchmarks.genome_tss import tss_speed
+from scripts.checks import Found, run_checks
 from tests.checks_genome.fuzz import fuzz, fuzz_commands
 from tests.checks_genome.lift_real import lift_real_roundtrip
 from tests.checks_genome.lift_world import lift_world_right
@@ -29,7 +26,6 @@ from tests.checks_genome.streaming import stream_peak_mb
 from tests.checks_genome.tss_cases import tss_cases
 from tests.real.checks import data_folder
 
-from cisweave.core.files import write_json
 from cisweave.simulate import build_world
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,13 +64,6 @@ class Scale(NamedTuple):
 
 
 QUICK = Scale(300, 4, (("tiny", 1),), 40, 2_000, 50_000, 1, (20_000, 60_000))
-
-Found = tuple[dict[str, Any], list[str]]
-
-
-def say(text: str) -> None:
-    """Tell what is going on; standard output is for the figures."""
-    print(f"check-genome: {text}", file=sys.stderr, flush=True)
 
 
 def damaged_files(scale: Scale) -> Found:
@@ -154,36 +143,6 @@ PARTS: dict[str, tuple[str, Callable[[Scale], Found]]] = {
 """The parts in the order in which they run: what is timed comes first."""
 
 
-def main() -> int:
-    """Run the parts, print the figures and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"which parts: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="little of everything, for development")
-    words = parser.parse_args()
-    unknown = [name for name in words.parts if name not in PARTS]
-    if unknown:
-        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
-    logging.getLogger("cisweave").setLevel(logging.ERROR)
-    figures: dict[str, Any] = dict.fromkeys(FIGURES)
-    seconds: dict[str, int] = {}
-    problems: list[str] = []
-    for name in words.parts or PARTS:
-        text, part = PARTS[name]
-        say(text)
-        started = time.monotonic()
-        found, wrong = part(QUICK if words.quick else Scale())
-        seconds[name] = round(time.monotonic() - started)
-        figures |= found
-        problems += wrong
-    for problem in problems:
-        say(problem)
-    figures |= {"quick": words.quick, "seconds": seconds}
-    if not words.parts:
-        write_json(OUT, figures)
-    print(json.dumps(figures))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
     os.chdir(ROOT)
-    sys.exit(main())
+    sys.exit(run_checks("genome", __doc__ or "", PARTS, FIGURES, OUT, (Scale(), QUICK)))

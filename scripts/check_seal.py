@@ -7,14 +7,10 @@ is only reported.
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 from benchmarks.seal import engine_speed
+from scripts.checks import Found, run_checks
 from tests.real.checks import data_folder
 from tests.workflow.snake import Folder
 
-from cisweave.core.files import read_json, write_json
+from cisweave.core.files import read_json
 from cisweave.seal.interpret.output import read_upstream
 from cisweave.seqlets.stores import read_attributions
 
@@ -72,8 +69,6 @@ LEAST_SPREAD = 0.01
 MOST_GROWTH = 1.25
 """Of the peak memory, from some variants to ten times as many."""
 
-Found = tuple[dict[str, Any], list[str]]
-
 
 class Scale(NamedTuple):
     """How much of everything."""
@@ -87,11 +82,6 @@ class Scale(NamedTuple):
 
 
 QUICK = Scale(small=True, pairs=1, plain=2, fast=8, promoter=20, memory=8)
-
-
-def say(text: str) -> None:
-    """Tell what is going on; standard output is for the figures."""
-    print(f"check-seal: {text}", file=sys.stderr, flush=True)
 
 
 def world(_: Scale) -> Found:
@@ -197,36 +187,6 @@ PARTS: dict[str, tuple[str, Callable[[Scale], Found]]] = {
 """The parts in the order in which they run: what is timed comes first."""
 
 
-def main() -> int:
-    """Run the parts, print the figures and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"which parts: {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="a narrow network and little of everything")
-    words = parser.parse_args()
-    unknown = [name for name in words.parts if name not in PARTS]
-    if unknown:
-        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
-    logging.getLogger("cisweave").setLevel(logging.ERROR)
-    figures: dict[str, Any] = dict.fromkeys(FIGURES)
-    seconds: dict[str, int] = {}
-    problems: list[str] = []
-    for name in words.parts or PARTS:
-        text, part = PARTS[name]
-        say(text)
-        started = time.monotonic()
-        found, wrong = part(QUICK if words.quick else Scale())
-        seconds[name] = round(time.monotonic() - started)
-        figures |= found
-        problems += wrong
-    for problem in problems:
-        say(problem)
-    figures |= {"quick": words.quick, "seconds": seconds}
-    if not words.parts:
-        write_json(OUT, figures)
-    print(json.dumps(figures))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
     os.chdir(ROOT)
-    sys.exit(main())
+    sys.exit(run_checks("seal", __doc__ or "", PARTS, FIGURES, OUT, (Scale(), QUICK)))

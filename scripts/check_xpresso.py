@@ -7,9 +7,6 @@ is only reported.
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
 import re
 import shutil
@@ -24,11 +21,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+from scripts.checks import Found, run_checks
 from tests.real.checks import data_folder
 from tests.real.tfnet import tfnet_on_real
 from tests.real.xpresso_checks import promoters_check, split_check
 
-from cisweave.core.files import write_json
 from cisweave.models.promoter.build import build_network
 from cisweave.models.promoter.keras import count_parameters
 from cisweave.models.promoter.registry import TYPES
@@ -56,13 +53,6 @@ EXTRAS = {"H": ("halflife", 8), "T": ("tf", 181), "M": ("mirna", 2064)}
 """Inputs of the published networks beside the promoter: name and width, by letter."""
 MUST_BEAT = ("cnn/Xpresso", "divide/DivideEtImpera", "lstm/classic", "deeplncloc/DeepLncLoc", "token/best")
 """Types that read promoters and half-life features: each must beat the baselines that do."""
-
-Found = tuple[dict[str, Any], list[str]]
-
-
-def say(text: str) -> None:
-    """Tell what is going on; standard output is for the figures."""
-    print(f"check-xpresso: {text}", file=sys.stderr, flush=True)
 
 
 def counts() -> Found:
@@ -193,35 +183,6 @@ PARTS: dict[str, tuple[str, Callable[[], Found]]] = {
 """The parts in the order in which they run: what is timed comes first."""
 
 
-def main() -> int:
-    """Run the parts, print the figures and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"which parts: {', '.join(PARTS)} (default: all)")
-    words = parser.parse_args()
-    unknown = [name for name in words.parts if name not in PARTS]
-    if unknown:
-        parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
-    logging.getLogger("cisweave").setLevel(logging.ERROR)
-    figures: dict[str, Any] = dict.fromkeys(FIGURES)
-    seconds: dict[str, int] = {}
-    problems: list[str] = []
-    for name in words.parts or PARTS:
-        text, part = PARTS[name]
-        say(text)
-        started = time.monotonic()
-        found, wrong = part()
-        seconds[name] = round(time.monotonic() - started)
-        figures |= found
-        problems += wrong
-    for problem in problems:
-        say(problem)
-    figures |= {"seconds": seconds}
-    if not words.parts:
-        write_json(OUT, figures)
-    print(json.dumps(figures))
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
     os.chdir(ROOT)
-    sys.exit(main())
+    sys.exit(run_checks("xpresso", __doc__ or "", PARTS, FIGURES, OUT))
