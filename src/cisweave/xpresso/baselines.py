@@ -26,7 +26,7 @@ from cisweave.core.logs import get_logger
 from cisweave.sequence.onehot import Codes
 from cisweave.tables.frames import write_parquet
 from cisweave.tables.receipts import write_receipt
-from cisweave.xpresso.dataset import DESCRIPTION, PromoterData, blocks_of, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, SPLITS, PromoterData, blocks_of, open_data
 from cisweave.xpresso.embedding import NO_WORD, word_codes
 from cisweave.xpresso.evaluate import BASELINE, METRICS_FILE, PREDICTIONS
 from cisweave.xpresso.scaling import Scaling, fit_scaling
@@ -38,7 +38,6 @@ AROUND_TSS = 1500
 """Bases on each side of the TSS whose k-mers are counted where no slice is given, as Xpresso's baselines did."""
 PENALTIES = 10.0 ** np.arange(-2, 7.5, 0.5)
 """Penalties that are tried, on standardised features; the largest leaves the mean of the training genes."""
-PARTS = ("train", "valid", "test")
 RIDGE, MEAN = f"{BASELINE}ridge", f"{BASELINE}mean"
 
 
@@ -89,7 +88,7 @@ def fit_baselines(
     """
     opened = open_data(data)
     rows = split_rows(read_split(split), opened, fold)
-    for part in PARTS:
+    for part in SPLITS:
         if not len(rows.get(part, ())):
             raise CisweaveError(f"fold {fold} has no {part} genes; baselines need all three parts", path=split)
     features = Features(opened, rows, settings)
@@ -151,7 +150,7 @@ def prediction_table(
 ) -> pd.DataFrame:
     """Predictions of one baseline in the columns of a run's; best and last epoch are the same."""
     frames = []
-    for part in PARTS:
+    for part in SPLITS:
         z = predicted[part]
         value = scaling.unlabel(z)
         measured = data.label[rows[part]]
@@ -178,14 +177,14 @@ class Features:
         self.data, self.rows = data, rows
         self.left, self.right = counted_slice(data, settings.kmer_slice)
         self.scaling = fit_scaling(data, rows["train"], "train")
-        self.labels = {part: self.scaling.labels(data.label[rows[part]]) for part in PARTS}
+        self.labels = {part: self.scaling.labels(data.label[rows[part]]) for part in SPLITS}
         self._shares: dict[int, dict[str, NDArray[np.float64]]] = {}
 
     def of(self, baseline: Baseline) -> dict[str, NDArray[np.float64]]:
         """Features (genes, features) of a baseline, per part."""
         extras = baseline.inputs.replace("P", "")
         found = {}
-        for part in PARTS:
+        for part in SPLITS:
             columns = [self.shares(baseline.k)[part]] if baseline.k else []
             if extras:
                 given = self.scaling.extras(self.data, self.rows[part], extras)
@@ -196,7 +195,7 @@ class Features:
     def shares(self, k: int) -> dict[str, NDArray[np.float64]]:
         """Shares (genes, words) of k-mers in the slice, per part."""
         if k not in self._shares:
-            self._shares[k] = {part: self.count(self.rows[part], k) for part in PARTS}
+            self._shares[k] = {part: self.count(self.rows[part], k) for part in SPLITS}
         return self._shares[k]
 
     def count(self, rows: NDArray[np.int64], k: int) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ from cisweave.sequence.onehot import UNKNOWN, Codes, encode
 from cisweave.tables.frames import damages, packed, unreadable
 from cisweave.tables.hdf5 import open_store
 from cisweave.tables.receipts import hashes, write_receipt
-from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, PromoterData, blocks_of, open_data, write_data
+from cisweave.xpresso.dataset import DESCRIPTION, HALF_LIFE, SPLITS, PromoterData, blocks_of, open_data, write_data
 from cisweave.xpresso.embedding import FORMAT as EMBEDDING_FORMAT
 from cisweave.xpresso.embedding import open_embedding, utf8
 from cisweave.xpresso.matrices import TF_NAMES
@@ -64,7 +64,6 @@ logger = get_logger(__name__)
 Kind = Literal["xpresso", "tf", "mirna", "translated", "embedded"]
 WHAT = "original promoter data"
 HDF5_MAGIC = b"\x89HDF"
-SPLITS = ("train", "valid", "test")
 SPLIT_OF = {"train": "train", "val": "valid", "test": "test"}
 """What the name of a file holds, and the split it is."""
 SPLIT_WORD = re.compile(r"(?<![a-z])e?(train|val|test)")

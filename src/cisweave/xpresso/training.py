@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ from cisweave.tables.frames import write_parquet
 from cisweave.tables.receipts import hashes, write_receipt
 from cisweave.training.loop import fit, shaping_settings
 from cisweave.xpresso.collapse import Starts
-from cisweave.xpresso.dataset import DESCRIPTION, PromoterData, open_data
+from cisweave.xpresso.dataset import DESCRIPTION, SPLITS, PromoterData, open_data
+from cisweave.xpresso.evaluate import EPOCHS, HISTORY_FILE, METRICS_FILE, PREDICTIONS
 from cisweave.xpresso.learning import Examples, PromoterModule, predict_examples
 from cisweave.xpresso.metrics import score
 from cisweave.xpresso.models import INPUTS
@@ -48,10 +49,8 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-SPLITS = ("train", "valid", "test")
-EPOCHS: tuple[Literal["best", "last"], ...] = ("best", "last")
-PREDICTIONS, METRICS, HISTORY, RUN = "predictions.parquet", "metrics.json", "history.csv", "run"
-RESULTS = (METRICS, PREDICTIONS, HISTORY, *(f"{epoch}/{SPEC}" for epoch in EPOCHS))
+RUN = "run"
+RESULTS = (METRICS_FILE, PREDICTIONS, HISTORY_FILE, *(f"{epoch}/{SPEC}" for epoch in EPOCHS))
 """Files of a training that has come to its end; ``metrics.json`` is written last."""
 
 
@@ -325,7 +324,7 @@ def train_model(
     metrics = describe(task, trained, table)
     for epoch, network in trained.networks.items():
         save_model(out / epoch, network.cpu(), model_spec(task), {**metrics, "epoch": epoch}, trained.history)
-    with atomic_path(out / HISTORY) as temporary:
+    with atomic_path(out / HISTORY_FILE) as temporary:
         trained.history.to_csv(temporary, index=False, lineterminator="\n")
     write_parquet(table, out / PREDICTIONS)
     for result in (*(out / epoch / SPEC for epoch in EPOCHS), out / PREDICTIONS):
@@ -338,7 +337,7 @@ def train_model(
             dtype="float32",
             notes={"fold": fold},
         )
-    write_json(out / METRICS, metrics)
+    write_json(out / METRICS_FILE, metrics)
     return metrics
 
 
